@@ -1,0 +1,336 @@
+/* A phase as a function: void NAME(const SviCall *, const SviChunk *).
+ *
+ * In:  a LoopPhase.
+ * Out: the function.  Its entry block loads the fields of call and chunk that its steps turned out to need; the steps
+ *      follow in order; those of a stream stand in a loop over blocks of particles. */
+#include <stdlib.h>
+#include "emit.h"
+
+LLVMBasicBlockRef entry_open(Emit *e) {
+  LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b);
+  LLVMPositionBuilderBefore(e->b, LLVMGetBasicBlockTerminator(e->entry));
+  return at;
+}
+
+void entry_close(Emit *e, LLVMBasicBlockRef at) { LLVMPositionBuilderAtEnd(e->b, at); }
+
+LLVMValueRef emit_local(Emit *e, LLVMTypeRef type, const char *name) {
+  LLVMBasicBlockRef at = entry_open(e);
+  LLVMValueRef v = LLVMBuildAlloca(e->b, type, name);
+  entry_close(e, at);
+  return v;
+}
+
+LLVMValueRef emit_index(Emit *e, uint64_t x) { return LLVMConstInt(e->i64, x, false); }
+LLVMValueRef emit_real (Emit *e, double x)   { return LLVMConstReal(e->real, x); }
+
+static bool is_number(LLVMValueRef v, uint64_t x) { return LLVMIsAConstantInt(v) && LLVMConstIntGetZExtValue(v) == x; }
+
+LLVMValueRef emit_add(Emit *e, LLVMValueRef a, LLVMValueRef b) {
+  if (!a || is_number(a, 0)) return b;
+  if (!b || is_number(b, 0)) return a;
+  return LLVMBuildNSWAdd(e->b, a, b, "");
+}
+
+LLVMValueRef emit_mul(Emit *e, LLVMValueRef a, LLVMValueRef b) {
+  if (is_number(a, 1)) return b;
+  if (is_number(b, 1)) return a;
+  return LLVMBuildNSWMul(e->b, a, b, "");
+}
+
+LLVMValueRef emit_load(Emit *e, LLVMTypeRef type, LLVMValueRef base, uint64_t offset, const char *name) {
+  LLVMValueRef at = emit_index(e, offset);
+  LLVMValueRef p = offset ? LLVMBuildInBoundsGEP2(e->b, e->i8, base, &at, 1, "") : base;
+  return LLVMBuildLoad2(e->b, type, p, name);
+}
+
+void emit_if(Emit *e, LLVMValueRef yes, LLVMBasicBlockRef *join) {
+  LLVMBasicBlockRef then = LLVMAppendBasicBlockInContext(e->c, e->fn, "then");
+  *join = LLVMAppendBasicBlockInContext(e->c, e->fn, "join");
+  LLVMBuildCondBr(e->b, yes, then, *join);
+  LLVMPositionBuilderAtEnd(e->b, then);
+}
+
+/* Loops have their test at the end, behind a guard where n may be 0: the form the vectoriser wants. */
+OpenLoop loop_open(Emit *e, LLVMValueRef n, const char *name) {
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  OpenLoop l = {.body = LLVMAppendBasicBlockInContext(e->c, e->fn, name), .n = n};
+  l.exit = LLVMAppendBasicBlockInContext(e->c, e->fn, "done");
+  if (LLVMIsAConstantInt(n) && !is_number(n, 0)) {
+    LLVMBuildBr(e->b, l.body);
+  } else {
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, n, emit_index(e, 0), "none"), l.exit, l.body);
+  }
+  LLVMPositionBuilderAtEnd(e->b, l.body);
+  l.index = LLVMBuildPhi(e->b, e->i64, "i");
+  LLVMValueRef zero = emit_index(e, 0);
+  LLVMAddIncoming(l.index, &zero, &from, 1);
+  return l;
+}
+
+/* llvm.loop metadata: a node that names itself first. */
+static void hint(Emit *e, LLVMValueRef branch, LoopHint h) {
+  LLVMMetadataRef own = LLVMTemporaryMDNode(e->c, NULL, 0), all[3] = {own};
+  size_t n = 1;
+  if (h.interleave) {
+    LLVMMetadataRef pair[2] = {LLVMMDStringInContext2(e->c, "llvm.loop.interleave.count", 26),
+                               LLVMValueAsMetadata(LLVMConstInt(e->i32, h.interleave, false))};
+    all[n++] = LLVMMDNodeInContext2(e->c, pair, 2);
+  }
+  if (h.masked) {
+    LLVMMetadataRef pair[2] = {LLVMMDStringInContext2(e->c, "llvm.loop.vectorize.predicate.enable", 36),
+                               LLVMValueAsMetadata(LLVMConstInt(e->i1, 1, false))};
+    all[n++] = LLVMMDNodeInContext2(e->c, pair, 2);
+  }
+  LLVMMetadataRef node = LLVMMDNodeInContext2(e->c, all, n);
+  LLVMMetadataReplaceAllUsesWith(own, node);
+  LLVMSetMetadata(branch, e->md_loop, LLVMMetadataAsValue(e->c, node));
+}
+
+void loop_close(Emit *e, const OpenLoop *l, LoopHint h) {
+  LLVMValueRef next = LLVMBuildNUWAdd(e->b, l->index, emit_index(e, 1), "next");
+  LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
+  LLVMValueRef branch = LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, next, l->n, "last"), l->exit, l->body);
+  if (h.interleave || h.masked) hint(e, branch, h);
+  LLVMAddIncoming(l->index, &next, &latch, 1);
+  LLVMMoveBasicBlockAfter(l->exit, latch);
+  LLVMPositionBuilderAtEnd(e->b, l->exit);
+}
+
+/* ---- fields of the call and the chunk, loaded once */
+#define CALL(field)  offsetof(SviCall, field)
+#define CHUNK(field) offsetof(SviChunk, field)
+
+static LLVMValueRef field(Emit *e, LLVMValueRef *cache, LLVMTypeRef type, LLVMValueRef base, uint64_t offset, const char *name) {
+  if (*cache) return *cache;
+  LLVMBasicBlockRef at = entry_open(e);
+  *cache = emit_load(e, type, base, offset, name);
+  entry_close(e, at);
+  return *cache;
+}
+
+/* A pointer to an arena, aligned for vectors. */
+static LLVMValueRef arena_field(Emit *e, LLVMValueRef *cache, LLVMValueRef base, uint64_t offset, const char *name) {
+  bool had = *cache != NULL;
+  LLVMValueRef v = field(e, cache, e->ptr, base, offset, name);
+  if (had) return v;
+  LLVMMetadataRef align = LLVMValueAsMetadata(LLVMConstInt(e->i64, 64, false));
+  LLVMSetMetadata(v, e->md_align, LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, &align, 1)));
+  return v;
+}
+
+LLVMValueRef call_size(Emit *e, uint32_t axis) {
+  const Axis *a = &e->p->entry->graph->axis.at[axis];
+  if (a->kind == AXIS_INDEX) return emit_index(e, a->size);
+  return field(e, &e->size[axis], e->i64, e->call, CALL(size) + 8 * axis, "size");
+}
+
+LLVMValueRef call_total(Emit *e, uint32_t axis) {
+  const Axis *a = &e->p->entry->graph->axis.at[axis];
+  if (a->kind == AXIS_INDEX) return emit_index(e, a->size);
+  return field(e, &e->total[axis], e->i64, e->call, CALL(total) + 8 * axis, "total");
+}
+
+LLVMValueRef call_row(Emit *e, uint32_t axis) {
+  return field(e, &e->row[axis], e->ptr, e->call, CALL(row) + sizeof(void *) * axis, "row");
+}
+
+/* Options and keys are few and scalar: loaded anew at each use, and shared by early-cse. */
+LLVMValueRef call_option(Emit *e, uint32_t id) {
+  LLVMValueRef table = field(e, &e->option, e->ptr, e->call, CALL(option), "options");
+  LLVMBasicBlockRef at = entry_open(e);
+  LLVMValueRef v = emit_load(e, e->f64, table, 8 * (uint64_t)id, "option");
+  if (e->real_bytes == 4) v = LLVMBuildFPTrunc(e->b, v, e->real, "option");
+  entry_close(e, at);
+  return v;
+}
+
+LLVMValueRef call_key(Emit *e, uint32_t draw, unsigned word) {
+  LLVMValueRef table = field(e, &e->key, e->ptr, e->call, CALL(key), "keys");
+  LLVMBasicBlockRef at = entry_open(e);
+  LLVMValueRef v = emit_load(e, e->i32, table, 8 * (uint64_t)draw + 4 * word, "key");
+  entry_close(e, at);
+  return v;
+}
+
+LLVMValueRef chunk_first(Emit *e) { return field(e, &e->first, e->i64, e->chunk, CHUNK(first), "first"); }
+LLVMValueRef chunk_rows (Emit *e) { return field(e, &e->rows,  e->i64, e->chunk, CHUNK(rows),  "rows"); }
+
+LLVMValueRef chunk_fresh(Emit *e) {
+  if (e->fresh) return e->fresh;
+  LLVMBasicBlockRef at = entry_open(e);
+  LLVMValueRef byte = emit_load(e, e->i8, e->chunk, CHUNK(fresh), "fresh");
+  e->fresh = LLVMBuildICmp(e->b, LLVMIntNE, byte, LLVMConstInt(e->i8, 0, false), "fresh");
+  entry_close(e, at);
+  return e->fresh;
+}
+
+/* Elements a domain's arena is laid out for: rows of the largest chunk times its other axes, a block of those streamed. */
+static LLVMValueRef domain_size(Emit *e, uint32_t domain) {
+  if (e->scratch_size[domain]) return e->scratch_size[domain];
+  AxisSet axes = e->phase->domain[domain].axes;
+  LLVMValueRef n = emit_index(e, 1);
+  if (e->phase->axis >= 0) n = field(e, &e->capacity, e->i64, e->chunk, CHUNK(capacity), "capacity");
+  for (uint32_t a = 0; a < AXIS_MAX; a++) {
+    if (!(axes >> a & 1) || (int32_t)a == e->phase->axis) continue;
+    bool block = e->phase->stream && (int32_t)a == e->phase->particles;
+    LLVMValueRef s = block ? field(e, &e->block, e->i64, e->call, CALL(block), "block") : call_size(e, a);
+    LLVMBasicBlockRef at = entry_open(e);
+    n = emit_mul(e, n, s);
+    entry_close(e, at);
+  }
+  return e->scratch_size[domain] = n;
+}
+
+/* Where a buffer begins.  Buffers of one storage share the value, so that overlapping ones are seen to be the same. */
+static LLVMValueRef find_base(Emit *e, const Buffer *b) {
+  uint64_t bytes = b->offset * e->real_bytes, slot = b->offset * sizeof(void *);
+  LLVMValueRef base = NULL, offset = NULL;
+  switch (b->kind) {
+    case BUF_PARAM:  base = arena_field(e, &e->param,  e->call,  CALL(param),  "params"); break;
+    case BUF_GLOBAL: base = arena_field(e, &e->global, e->call,  CALL(global), "global"); break;
+    case BUF_LANE:   base = arena_field(e, &e->lane,   e->chunk, CHUNK(lane),  "lane");   break;
+    case BUF_BATCH: {
+      LLVMValueRef table = field(e, &e->batch, e->ptr, e->call, CALL(batch), "batch"), none = NULL;
+      return field(e, &none, e->ptr, table, slot, "kept");
+    }
+    case BUF_OUT: {
+      LLVMValueRef table = field(e, &e->out, e->ptr, e->call, CALL(out), "out"), none = NULL;
+      return field(e, &none, e->ptr, table, slot, "rows_out");
+    }
+    case BUF_CHUNK:
+      base = arena_field(e, &e->scratch[b->domain], e->chunk, CHUNK(scratch) + sizeof(void *) * b->domain, "arena");
+      if (b->offset) offset = domain_size(e, b->domain);
+      bytes = b->offset;
+      break;
+  }
+  if (b->offset == 0) return base;
+  LLVMBasicBlockRef at = entry_open(e);
+  offset = offset ? emit_mul(e, emit_index(e, bytes), offset) : emit_index(e, bytes);
+  base = LLVMBuildInBoundsGEP2(e->b, e->i8, base, &offset, 1, "");
+  entry_close(e, at);
+  return base;
+}
+
+LLVMValueRef buffer_base(Emit *e, Buf buf) {
+  if (e->base[buf]) return e->base[buf];
+  const Buffer *b = &e->p->buffers.at[buf];
+  for (Buf other = 0; other < e->p->buffers.n; other++) {
+    const Buffer *o = &e->p->buffers.at[other];
+    bool same = e->base[other] && o->kind == b->kind && o->offset == b->offset;
+    if (same && (b->kind != BUF_CHUNK || o->domain == b->domain)) return e->base[buf] = e->base[other];
+  }
+  return e->base[buf] = find_base(e, b);
+}
+
+LLVMValueRef starts_anew(Emit *e, ReduceFrom from) {
+  switch (from) {
+    case FROM_IDENTITY: return NULL;
+    case FROM_LANE:
+      if (!e->streamed) return chunk_fresh(e);
+      return LLVMBuildAnd(e->b, chunk_fresh(e), e->first_block, "anew");
+    case FROM_BLOCK:
+      if (!e->streamed) return NULL;
+      return e->first_block;
+    case FROM_BEFORE: return LLVMConstInt(e->i1, 0, false);
+  }
+  BUG("reduction from %d", (int)from);
+}
+
+/* ---- steps */
+static void step_emit(Emit *e, const Step *s) {
+  if (s->is_call) call_emit(e, &s->call);
+  else nest_emit(e, &s->nest);
+}
+
+/* Blocks of particles, as many passes as they take. */
+static void stream_emit(Emit *e, const Step *s, uint32_t n) {
+  uint32_t axis = (uint32_t)e->phase->particles;
+  LLVMValueRef all = call_size(e, axis);
+  LLVMValueRef block = field(e, &e->block, e->i64, e->call, CALL(block), "block");
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->fn, "stream");
+  LLVMBasicBlockRef exit = LLVMAppendBasicBlockInContext(e->c, e->fn, "streamed");
+  LLVMValueRef zero = emit_index(e, 0);
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, all, zero, "none"), exit, body);
+  LLVMPositionBuilderAtEnd(e->b, body);
+  e->start = LLVMBuildPhi(e->b, e->i64, "start");
+  LLVMAddIncoming(e->start, &zero, &from, 1);
+  LLVMValueRef left = LLVMBuildNUWSub(e->b, all, e->start, "left");
+  e->count = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntULT, left, block, ""), left, block, "count");
+  e->first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->start, zero, "first_block");
+  e->streamed = true;
+  for (uint32_t i = 0; i < n; i++) step_emit(e, &s[i]);
+  e->streamed = false;
+  LLVMValueRef next = LLVMBuildNUWAdd(e->b, e->start, e->count, "next");
+  LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntULT, next, all, "more"), body, exit);
+  LLVMAddIncoming(e->start, &next, &latch, 1);
+  LLVMMoveBasicBlockAfter(exit, latch);
+  LLVMPositionBuilderAtEnd(e->b, exit);
+}
+
+static void function_forget(Emit *e) {
+  memset(e->size, 0, sizeof e->size);
+  memset(e->total, 0, sizeof e->total);
+  memset(e->row, 0, sizeof e->row);
+  memset(e->scratch, 0, sizeof e->scratch);
+  memset(e->scratch_size, 0, sizeof e->scratch_size);
+  e->first = e->rows = e->capacity = e->lane = e->fresh = e->global = e->param = NULL;
+  e->block = e->option = e->key = e->batch = e->out = NULL;
+  e->base = arena_alloc(e->arena, (e->p->buffers.n + 1) * sizeof *e->base);
+  e->streamed = false;
+  e->nests = 0;
+  e->nest = NULL;
+}
+
+static Span span_of_phase(const LoopPhase *phase) {
+  for (uint32_t i = 0; i < phase->steps.n; i++) {
+    const Step *s = &phase->steps.at[i];
+    if (s->is_call && s->call.span.end) return s->call.span;
+    if (s->is_call) continue;
+    for (uint32_t k = 0; k < s->nest.instr.n; k++) {
+      if (s->nest.instr.at[k].span.end) return s->nest.instr.at[k].span;
+    }
+  }
+  return NO_SPAN;
+}
+
+LLVMValueRef phase_emit(Emit *e, const LoopProgram *p, uint32_t phase, const char *name) {
+  e->p = p;
+  e->phase = &p->phases.at[phase];
+  function_forget(e);
+  e->fn = LLVMAddFunction(e->m, name, e->run);
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  target_mark(e, e->fn);
+  attribute_add(e, e->fn, "uwtable", 2);
+  e->call  = LLVMGetParam(e->fn, 0);
+  e->chunk = LLVMGetParam(e->fn, 1);
+  LLVMSetValueName2(e->call, "call", 4);
+  LLVMSetValueName2(e->chunk, "chunk", 5);
+  LLVMMetadataRef text = LLVMMDStringInContext2(e->c, name, strlen(name));
+  e->scopes = LLVMMDNodeInContext2(e->c, &text, 1);
+  LLVMMetadataRef tables[2] = {LLVMMDStringInContext2(e->c, "tables", 6), e->scopes};
+  e->tables = LLVMMDNodeInContext2(e->c, tables, 2);
+
+  e->entry = LLVMAppendBasicBlockInContext(e->c, e->fn, "entry");
+  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->fn, "steps");
+  LLVMPositionBuilderAtEnd(e->b, e->entry);
+  debug_function(e, e->fn, name, span_of_phase(e->phase));
+  LLVMBuildBr(e->b, body);
+  LLVMPositionBuilderAtEnd(e->b, body);
+
+  const Step *steps = e->phase->steps.at;
+  for (uint32_t i = 0, n = e->phase->steps.n; i < n; ) {
+    uint32_t end = i;
+    while (end < n && steps[end].streamed) end++;
+    if (end > i) {
+      stream_emit(e, &steps[i], end - i);
+      i = end;
+    } else {
+      step_emit(e, &steps[i++]);
+    }
+  }
+  LLVMBuildRetVoid(e->b);
+  return e->fn;
+}

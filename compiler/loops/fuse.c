@@ -1,0 +1,511 @@
+/* fuse: the steps of a phase.
+ *
+ * In:  the values a phase must have in memory at its end.
+ * Out: its steps in order: nests and calls.
+ *
+ * SINKS are the values that go to memory in any case: what the phase must leave behind, reductions, operands and results of
+ * calls.  They are taken in order; a sink joins the earliest nest over the same loops that comes after everything it
+ * reads, or opens one at the end.  A value stored by that very nest at the same place is read from a register.
+ *
+ * All other values are computed in the nests that want them.  One that several nests want is either computed in each, or
+ * stored by the first and loaded by the others, or made a sink: by the cheapest count of operations, loads and stores
+ * (note [cost]).  A new sink may change the nests, so the steps are found again until nothing changes.
+ *
+ * Streams: values without particles come first, then the nests and calls with particles, then what is reduced from them. */
+#include "lower.h"
+
+enum { LOAD = 8, STORE = 10 };                          /* as flops, see values.c */
+
+static bool in_param(const Lower *l, Val v) { return lnode(l, v)->op == OP_param && !reloads(l, v); }
+
+/* Written by a nest, element by element. */
+static bool stores(const Fuse *f, Val v) {
+  const Local *x = &f->at[v];
+  return x->keep == KEEP_SINK && !x->call && !f->l->v.at[v].target && (x->product || !is_contraction(lnode(f->l, v)->op));
+}
+
+bool stored_before(const Fuse *f, Val v, uint32_t step) {
+  const Local *x = &f->at[v];
+  if (in_param(f->l, v)) return true;
+  if (!x->local) return true;
+  return x->keep != KEEP_NOT && x->step < step;
+}
+
+/* ---- which values, which of them sinks */
+static void visit(Fuse *f, Val v) {
+  Lower *l = f->l;
+  Local *x = &f->at[v];
+  const Value *value = &l->v.at[v];
+  if (x->local || in_param(l, v)) return;
+  if (!value->clear && value->phase != f->phase && !recomputed(l, v, f->axis)) {
+    if (value->buf == NO_BUF) BUG("value %u is read by phase %d and not kept", v, f->phase);
+    return;
+  }
+  x->local = true;
+  for (uint32_t i = 0; i < value->node.nargs; i++) visit(f, value->node.arg[i]);
+  vec_push(l->arena, &f->order, v);
+}
+
+static void need(Fuse *f, Val v) {
+  if (!f->at[v].local) return;
+  if (is_view(f->l, v)) BUG("view %u is to lie in memory", v);
+  f->at[v].keep = KEEP_SINK;
+}
+
+static void classify(Fuse *f) {
+  Lower *l = f->l;
+  for (uint32_t k = 0; k < f->order.n; k++) {
+    Val v = f->order.at[k];
+    Local *x = &f->at[v];
+    const Value *value = &l->v.at[v];
+    const Node *n = &value->node;
+    if (x->wanted || value->copy || value->target || value->into != NO_VAL) x->keep = KEEP_SINK;
+    if (n->op == OP_input || n->op == OP_param) x->keep = KEEP_SINK, x->call = true;
+    if (n->op == OP_reduce || n->op == OP_scatter) x->keep = KEEP_SINK;
+    if (is_view(l, v) && n->op == OP_reshape && reshape_is_alias(l, v)) need(f, through_views(l, n->arg[0]));
+    if (is_call_op(n->op)) {
+      x->keep = KEEP_SINK, x->call = true;
+      for (uint32_t i = 0; i < n->nargs; i++) {
+        Strides s;
+        strides_of(l, n->arg[i], &s);
+        need(f, s.base);
+      }
+    }
+    if (n->op != OP_dot) continue;
+    Gemm m;
+    if (gemm_match(l, v, &m)) {
+      x->gemm = NEW(l->arena, Gemm);
+      *x->gemm = m;
+      x->keep = KEEP_SINK, x->call = true;
+      need(f, m.a), need(f, m.b);
+    } else if (value->space == n->shape && value->into == NO_VAL) {
+      x->product = true;
+    } else {
+      x->keep = KEEP_SINK;
+    }
+  }
+}
+
+/* ---- streams */
+
+/* Chunks may take particles a block at a time when no value with them depends on a reduction over them, and none of them is
+ * kept beyond the phase. */
+static bool can_stream(Fuse *f, AxisSet particle) {
+  Lower *l = f->l;
+  bool *after = arena_alloc(l->arena, l->v.n + 1);
+  for (uint32_t k = 0; k < f->order.n; k++) {
+    Val v = f->order.at[k];
+    const Value *x = &l->v.at[v];
+    for (uint32_t i = 0; i < x->node.nargs; i++) {
+      Val a = x->node.arg[i];
+      after[v] |= after[a];
+      if (!f->at[a].local && lshape(l, a)->axes & particle) return false;
+    }
+    bool has = x->space->axes & particle, had = has && !(x->node.shape->axes & particle);
+    if (has && (after[v] || (had && x->lane) || (f->at[v].wanted && !had))) return false;
+    if (had && x->into != NO_VAL) return false;
+    if (f->at[v].call && has && x->node.nargs == 0) return false;
+    after[v] |= had;
+  }
+  return true;
+}
+
+static void find_stream(Fuse *f) {
+  Lower *l = f->l;
+  AxisSet some = 0;
+  for (uint32_t k = 0; k < f->order.n; k++) some |= axes_of_kind(l, l->v.at[f->order.at[k]].space->axes, AXIS_PARTICLE);
+  f->out->particles = some ? __builtin_ctzll(some) : -1;
+  f->stream = -1;
+  if (!some || f->axis < 0 || !can_stream(f, some & -some)) return;
+  f->stream = f->out->particles;
+  f->out->stream = true;
+  for (uint32_t k = 0; k < f->order.n; k++) {
+    Val v = f->order.at[k];
+    const Value *x = &l->v.at[v];
+    uint8_t group = 0;
+    for (uint32_t i = 0; i < x->node.nargs; i++) {
+      Val a = x->node.arg[i];
+      uint8_t g = f->at[a].group;
+      if (g == 1 && !(lshape(l, a)->axes >> f->stream & 1)) g = 2;
+      if (g > group) group = g;
+    }
+    f->at[v].group = x->space->axes >> f->stream & 1 ? 1 : group;
+  }
+}
+
+/* Whether a sink sums over the particles of the block only. */
+static bool over_blocks(const Fuse *f, Val v) {
+  const Value *x = &f->l->v.at[v];
+  return f->stream >= 0 && is_contraction(x->node.op) && (x->space->axes & ~x->node.shape->axes) >> f->stream & 1;
+}
+
+/* ---- places */
+
+/* An argument is aligned when, wherever its user is computed at the indices of the nest, so is it (or at those of them that
+ * it has). */
+static bool keeps_place(const Lower *l, Val v, uint32_t i) {
+  const Node *n = lnode(l, v);
+  const Shape *a = lshape(l, n->arg[i]);
+  switch (n->op) {
+    case OP_stop: case OP_assume: case OP_reduce: case OP_random: return true;
+    case OP_expand: return a->rank == 0 || n->attr.expand.added == 0;
+    case OP_scatter: return true;
+    case OP_gather: return i == 1;
+    default: return is_elementwise(l, v);
+  }
+}
+
+/* The earliest step in which all is there that a nest reads for v. */
+static uint32_t earliest(Fuse *f, Val v, bool aligned, const Shape *space) {
+  Local *x = &f->at[v];
+  const Lower *l = f->l;
+  if (!x->local) return 0;
+  if (x->stamp[aligned] == f->stamp) return 0;
+  x->stamp[aligned] = f->stamp;
+  if (x->keep == KEEP_SINK) {
+    if (!x->scheduled) BUG("value %u is used before its step", v);
+    return x->step + !(aligned && stores(f, v) && lshape(l, v) == space);
+  }
+  uint32_t step = 0;
+  for (uint32_t i = 0; i < lnode(l, v)->nargs; i++) {
+    uint32_t s = earliest(f, lnode(l, v)->arg[i], aligned && keeps_place(l, v, i), space);
+    if (s > step) step = s;
+  }
+  return step;
+}
+
+static uint32_t step_add(Fuse *f, bool call, const Shape *space, Val v, uint8_t group) {
+  StepPlan s = {.call = call, .space = space, .v = v, .group = group};
+  vec_push(f->l->arena, &f->steps, s);
+  return f->steps.n - 1;
+}
+
+static uint32_t nest_for(Fuse *f, const Shape *space, uint8_t group, uint32_t from) {
+  for (uint32_t i = from; i < f->steps.n; i++) {
+    const StepPlan *s = &f->steps.at[i];
+    if (!s->call && s->space == space && s->group == group) return i;
+  }
+  return step_add(f, false, space, NO_VAL, group);
+}
+
+static void sink_add(Fuse *f, uint32_t step, SinkKind kind, Val v, ReduceFrom from) {
+  Sink s = {kind, v, from};
+  vec_push(f->l->arena, &f->steps.at[step].sink, s);
+}
+
+/* How a sum into v's buffer begins: the first of several into one buffer begins it. */
+static ReduceFrom begin(Fuse *f, Val v, uint32_t *after) {
+  const Lower *l = f->l;
+  uint8_t via[DIM_MAX];
+  Val t = target_of(l, v, via);
+  *after = 0;
+  if (t != v && f->at[t].scheduled) {
+    *after = f->at[t].step + 1;
+    return FROM_BEFORE;
+  }
+  return l->v.at[v].lane ? FROM_LANE : over_blocks(f, v) ? FROM_BLOCK : FROM_IDENTITY;
+}
+
+static void done(Fuse *f, Val v, uint32_t step) {
+  for (;; v = f->l->v.at[v].into) {
+    Local *x = &f->at[v];
+    if (!x->scheduled || step > x->step) x->step = step;
+    x->scheduled = true;
+    if (f->l->v.at[v].into == NO_VAL) return;
+  }
+}
+
+static void schedule_sink(Fuse *f, Val v) {
+  Lower *l = f->l;
+  Local *x = &f->at[v];
+  const Value *value = &l->v.at[v];
+  uint32_t after = 0, step;
+  if (value->target) return;                            /* complete with the last of those that go into it */
+  if (x->call) {
+    ReduceFrom from = value->node.op == OP_dot ? begin(f, v, &after) : FROM_IDENTITY;
+    step = step_add(f, true, NULL, v, x->group);
+    f->steps.at[step].from = from;
+    done(f, v, step);
+    return;
+  }
+  uint32_t from_step = 0;
+  f->stamp++;
+  for (uint32_t i = 0; i < value->node.nargs; i++) {
+    bool aligned = stores(f, v) ? keeps_place(l, v, i) : value->node.op != OP_dot && keeps_place(l, v, i);
+    uint32_t s = earliest(f, value->node.arg[i], aligned, value->space);
+    if (s > from_step) from_step = s;
+  }
+  if (stores(f, v)) {
+    step = nest_for(f, value->space, x->group, from_step);
+    sink_add(f, step, SINK_STORE, v, FROM_IDENTITY);
+  } else {
+    ReduceFrom from = begin(f, v, &after);
+    if (after > from_step) from_step = after;
+    bool scatter = value->node.op == OP_scatter;
+    if (scatter && from != FROM_BEFORE) {
+      step = nest_for(f, value->node.shape, x->group, after);
+      sink_add(f, step, SINK_ZERO, v, from);
+      if (step + 1 > from_step) from_step = step + 1;
+    }
+    step = nest_for(f, value->space, x->group, from_step);
+    sink_add(f, step, scatter ? SINK_SCATTER : SINK_REDUCE, v, scatter ? FROM_BEFORE : from);
+  }
+  done(f, v, step);
+}
+
+static void schedule(Fuse *f) {
+  f->steps.n = 0;
+  for (Val v = 0; v < f->l->v.n; v++) {
+    Local *x = &f->at[v];
+    x->scheduled = false;
+    x->demand.n = 0;
+    if (x->keep == KEEP_HERE) x->keep = KEEP_NOT;
+  }
+  for (uint8_t group = 0; group < 3; group++) {
+    for (int loads = 1; loads >= 0; loads--) {          /* columns of data first: nothing comes before them */
+      for (uint32_t k = 0; k < f->order.n; k++) {
+        Val v = f->order.at[k];
+        const Local *x = &f->at[v];
+        bool load = x->call && lnode(f->l, v)->nargs == 0;
+        if (x->keep == KEEP_SINK && x->group == group && load == loads) schedule_sink(f, v);
+      }
+    }
+  }
+}
+
+/* ---- note [cost]  A value that no sink stores is wanted by some nests, at the nest's own indices or (behind a view) at others.
+ * With c the cost of one element and its arguments, r the turns of a nest relative to the value's elements:
+ *   computed in each:        sum of r c
+ *   stored by the first:     c + STORE + LOAD for each other       (when the first wants it at its own indices)
+ *   a sink:                  c + STORE + LOAD sum of r
+ * Arguments that the nest has anyway cost nothing. */
+
+static double argument_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep);
+
+static double element_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep) {
+  const Node *n = lnode(f->l, v);
+  double c = is_view(f->l, v) ? 0 : op_cost(f->l, v);
+  for (uint32_t i = 0; i < n->nargs; i++) {
+    double share = volume(f->l, lshape(f->l, n->arg[i])) / volume(f->l, n->shape);
+    c += argument_cost(f, n->arg[i], step, deep + 1) * (share < 1 ? share : 1);
+  }
+  return c;
+}
+
+static double argument_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep) {
+  const Local *x = &f->at[v];
+  for (uint32_t i = 0; i < x->demand.n; i++) if (x->demand.at[i].step == step) return 0;
+  if (lnode(f->l, v)->nargs == 0 && x->local && x->keep == KEEP_NOT && lnode(f->l, v)->op != OP_random) return 0;
+  if (!x->local || x->keep == KEEP_SINK) return LOAD;
+  double c = deep > 8 ? LOAD + STORE : element_cost(f, v, step, deep);
+  return c < LOAD + STORE ? c : LOAD + STORE;
+}
+
+/* How often a nest computes v for each of its elements: at other indices in every turn, at the nest's own in those of the loops
+ * down to the deepest one that v has. */
+static double turns(const Fuse *f, uint32_t step, Val v, bool aligned) {
+  const Lower *l = f->l;
+  const Shape *s = lshape(l, v), *space = f->steps.at[step].space;
+  double all = 1, deep = 1;
+  if (!aligned) return volume(l, space) / volume(l, s);
+  for (uint32_t a = 0; a < l->g->axis.n; a++) {
+    if (space->axes >> a & 1) all *= axis_guess(l, a);
+    if (s->axes >> a & 1) deep = all;
+  }
+  return (s->rank ? volume(l, space) : deep) / volume(l, s);
+}
+
+static void ask(Fuse *f, Val v, Demand d) {
+  Local *x = &f->at[v];
+  d.ratio = turns(f, d.step, v, d.aligned);
+  for (uint32_t i = 0; i < x->demand.n; i++) {
+    Demand *was = &x->demand.at[i];
+    if (was->step != d.step || was->aligned != d.aligned) continue;
+    if (!d.aligned) was->ratio += d.ratio;
+    return;
+  }
+  vec_push(f->l->arena, &x->demand, d);
+}
+
+/* Outside of the innermost loop there are no vectors: a kernel costs its full price. */
+static double one_by_one(const Fuse *f, Val v, uint32_t step) {
+  const Shape *s = lshape(f->l, v), *space = f->steps.at[step].space;
+  bool innermost = space->rank ? s->rank > 0 : space->axes == 0 || s->axes >> (63 - __builtin_clzll(space->axes)) & 1;
+  return innermost ? 0 : 7 * op_cost(f->l, v);
+}
+
+static Keep decide(Fuse *f, Val v) {
+  const Lower *l = f->l;
+  Local *x = &f->at[v];
+  if (is_view(l, v) || (l->v.at[v].clear && lnode(l, v)->op != OP_random) || x->demand.n == 0) return KEEP_NOT;
+  Demand first = x->demand.at[0];
+  double each = 0, loads = 0, c1 = 0, most = 0;
+  bool mixed = false;
+  for (uint32_t i = 0; i < x->demand.n; i++) {
+    Demand d = x->demand.at[i];
+    if (d.step < first.step) first = d;
+  }
+  for (uint32_t i = 0; i < x->demand.n; i++) {
+    Demand d = x->demand.at[i];
+    double c = element_cost(f, v, d.step, 0);
+    if (c > most) most = c;
+    if (d.step == first.step) {
+      c1 = c;
+      if (!d.aligned || d.ratio > 1) mixed = true;      /* not once for each element */
+    }
+    each += d.ratio * c + (d.aligned ? one_by_one(f, v, d.step) : 0);
+    loads += d.ratio * LOAD;
+  }
+  double here = mixed ? 1e30 : c1 + STORE + loads - LOAD + one_by_one(f, v, first.step);
+  double sink = most + STORE + loads;
+  if (each <= here && each <= sink) return KEEP_NOT;
+  return here <= sink ? KEEP_HERE : KEEP_SINK;
+}
+
+/* Whether values became sinks: then the steps are to be found again. */
+static bool demands(Fuse *f) {
+  Lower *l = f->l;
+  bool changed = false;
+  for (uint32_t k = f->order.n; k-- > 0;) {
+    Val v = f->order.at[k];
+    Local *x = &f->at[v];
+    const Node *n = lnode(l, v);
+    if (x->keep == KEEP_SINK) {
+      if (x->call || l->v.at[v].target) continue;
+      for (uint32_t i = 0; i < n->nargs; i++) {
+        bool same = n->op != OP_dot && keeps_place(l, v, i);
+        ask(f, n->arg[i], (Demand){x->step, same, 1});
+      }
+      continue;
+    }
+    Keep keep = decide(f, v);
+    if (keep == KEEP_SINK) {
+      x->keep = KEEP_SINK;
+      changed = true;
+      continue;
+    }
+    uint32_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < x->demand.n; i++) if (x->demand.at[i].step < first) first = x->demand.at[i].step;
+    if (keep == KEEP_HERE) {
+      x->keep = KEEP_HERE;
+      x->step = first;
+    }
+    for (uint32_t i = 0; i < x->demand.n; i++) {
+      Demand d = x->demand.at[i];
+      if (keep == KEEP_HERE && d.step != first) continue;
+      for (uint32_t j = 0; j < n->nargs; j++) ask(f, n->arg[j], (Demand){d.step, d.aligned && keeps_place(l, v, j), 1});
+    }
+  }
+  return changed;
+}
+
+/* ---- buffers */
+Buf buffer_of(Fuse *f, Val v) {
+  Lower *l = f->l;
+  uint8_t via[DIM_MAX];
+  v = target_of(l, v, via);
+  Value *x = &l->v.at[v];
+  Local *local = &f->at[v];
+  if (in_param(l, v)) {
+    if (x->buf == NO_BUF) {
+      x->buf = buffer_add(l, BUF_PARAM, x->node.shape, v);
+      l->p->buffers.at[x->buf].offset = l->model->param[x->node.attr.leaf.id].offset;
+    }
+    return x->buf;
+  }
+  if (is_view(l, v)) {                                  /* a reshape: its argument's buffer under another shape */
+    if (local->buf != NO_BUF) return local->buf;
+    Buf of = buffer_of(f, through_views(l, v));
+    local->buf = buffer_add(l, l->p->buffers.at[of].kind, x->node.shape, v);
+    l->alias.at[local->buf] = of;
+    return local->buf;
+  }
+  if (x->lane && x->phase == f->phase) return x->lane_buf;
+  if (x->buf != NO_BUF && (!local->local || x->phase == f->phase)) return x->buf;
+  if (!local->local) BUG("value %u has no buffer", v);
+  if (local->buf != NO_BUF) return local->buf;
+  AxisSet run = run_axes(l, x->node.shape->axes);
+  if (f->axis >= 0 && !(run >> f->axis & 1)) BUG("value %u of a chunk has no rows", v);
+  BufKind kind = f->axis >= 0 ? BUF_CHUNK : run ? BUF_BATCH : BUF_GLOBAL;
+  return local->buf = buffer_add(l, kind, x->node.shape, v);
+}
+
+/* ---- calls */
+static Extent rows_of(const Lower *l, const Shape *s, uint32_t keep_dims) {
+  Extent e = {1, run_axes(l, s->axes)};
+  for (uint32_t i = 0; i < l->g->axis.n; i++) if (s->axes >> i & 1 && l->g->axis.at[i].kind == AXIS_INDEX) e.constant *= l->g->axis.at[i].size;
+  for (uint32_t i = 0; i + keep_dims < s->rank; i++) e.constant *= s->dim[i];
+  return e;
+}
+
+/* The buffer of an operand that lies as a value of v's shape does. */
+static Buf operand(Fuse *f, Val v) {
+  Strides s;
+  strides_of(f->l, v, &s);
+  return buffer_of(f, s.base);
+}
+
+static Call call_build(Fuse *f, const StepPlan *s) {
+  Lower *l = f->l;
+  Val v = s->v;
+  const Node *n = lnode(l, v);
+  Call c = {.batch = {1, 0}, .m = {1, 0}, .n = {1, 0}, .k = {1, 0}, .a = NO_BUF, .b = NO_BUF, .span = n->span, .label = n->label};
+  switch (n->op) {
+    case OP_dot: {
+      const Gemm *m = f->at[v].gemm;
+      c = m->call;
+      c.a = buffer_of(f, m->a), c.b = buffer_of(f, m->b);
+      c.from = s->from, c.add = s->from == FROM_BEFORE;
+      break;
+    }
+    case OP_input: case OP_param:
+      c.kind = CALL_LOAD_ROWS;
+      c.m = (Extent){1, axes_of_kind(l, n->shape->axes, AXIS_PLATE)};
+      c.column = n->op == OP_input ? (int32_t)n->attr.leaf.id : -1 - (int32_t)n->attr.leaf.id;
+      break;
+    case OP_cholesky:
+      c.kind = CALL_CHOLESKY;
+      c.batch = rows_of(l, n->shape, 2);
+      c.n = (Extent){n->shape->dim[n->shape->rank - 1], 0};
+      c.a = operand(f, n->arg[0]);
+      break;
+    case OP_solve_tri: {
+      const Shape *t = lshape(l, n->arg[0]), *b = lshape(l, n->arg[1]);
+      c.kind = CALL_SOLVE_TRI;
+      c.batch = rows_of(l, t, 2);
+      c.n = (Extent){t->dim[t->rank - 1], 0};
+      c.m = (Extent){b->rank > t->rank - 1 ? b->dim[b->rank - 1] : 1, 0};
+      c.lower = n->attr.linalg.lower, c.trans = n->attr.linalg.trans;
+      c.a = operand(f, n->arg[0]), c.b = operand(f, n->arg[1]);
+      break;
+    }
+    default: BUG("`%s` is no call", op_name(n->op));
+  }
+  c.c = buffer_of(f, v);
+  return c;
+}
+
+void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {
+  const PhasePlan *p = &l->phase.at[phase];
+  Fuse f = {.l = l, .phase = (int32_t)phase, .axis = p->axis, .stream = -1, .out = out};
+  f.at = arena_alloc(l->arena, (l->v.n + 1) * sizeof *f.at);
+  for (Val v = 0; v < l->v.n; v++) f.at[v].buf = NO_BUF;
+  out->axis = p->axis;
+  for (uint32_t i = 0; i < p->wants.n; i++) visit(&f, p->wants.at[i]);
+  for (uint32_t i = 0; i < p->wants.n; i++) f.at[p->wants.at[i]].wanted = true;
+  values_sort(l, f.order.at, f.order.n);
+  classify(&f);
+  find_stream(&f);
+  do schedule(&f);
+  while (demands(&f));
+  for (uint32_t k = 0; k < f.order.n; k++) {
+    Val v = f.order.at[k];
+    if (f.at[v].keep == KEEP_HERE) vec_push(l->arena, &f.steps.at[f.at[v].step].here, v);
+  }
+  for (uint32_t i = 0; i < f.steps.n; i++) {
+    Step s = {.is_call = f.steps.at[i].call, .streamed = f.stream >= 0 && f.steps.at[i].group == 1};
+    if (s.is_call) s.call = call_build(&f, &f.steps.at[i]);
+    else nest_build(&f, i, &s.nest);
+    vec_push(l->arena, &out->steps, s);
+  }
+}

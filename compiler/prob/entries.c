@@ -1,0 +1,270 @@
+/* Entries: what a trainer runs.
+ *
+ * In:  goals.
+ * Out: an Entry for each step and report, and for `sample`, `reconstruct` and `encode`; the model's tables.
+ *
+ * note [scale]  What a step optimises and prints is the objective per row of the data set: a part with the batch plate is
+ * averaged over the batch's rows (an unbiased estimate of the average over all), a part without it is divided by the number of
+ * rows of the data set.  Other plates are summed in full. */
+#include "lower.h"
+
+static AxisSet plates_in(const Graph *g, AxisSet axes) {
+  AxisSet out = 0;
+  for (uint32_t a = 0; a < g->axis.n; a++)
+    if ((axes >> a & 1) && g->axis.at[a].kind == AXIS_PLATE) out |= (AxisSet)1 << a;
+  return out;
+}
+
+/* A part as an average per row; with `keep_rows` the batch plate stays. */
+static Val per_row(Lower *l, const Goal *goal, Val v, bool keep_rows) {
+  Graph *g = l->g;
+  AxisSet plates = plates_in(g, shape_of(g, v)->axes);
+  AxisSet batch = goal->axis >= 0 ? (AxisSet)1 << goal->axis : 0;
+  if (plates & ~batch) v = graph_reduce(g, REDUCE_SUM, v, plates & ~batch, 0);
+  if (!batch) return v;
+  if (plates & batch) {
+    if (keep_rows) return v;
+    return graph_op2(g, OP_div, graph_reduce(g, REDUCE_SUM, v, batch, 0), graph_count(g, (uint32_t)goal->axis, false));
+  }
+  return graph_op2(g, OP_div, v, graph_count(g, (uint32_t)goal->axis, true));
+}
+
+static void missing_value(Lower *l, Span at) {
+  if (!l->missing) return;
+  DiagItem *d = diag_at(l->p->t->diag, E0504, l->missing_at.end ? l->missing_at : at, "`%s` has no value here: it is neither drawn nor data", l->missing);
+  diag_label(d, at, "needed by this objective");
+}
+
+static Entry *goal_entry(Prob *p, const Goal *goal) {
+  Typed *t = p->t;
+  Lower *l = lower_new(p, !goal->report);
+  Entry *e = NEW(t->arena, Entry);
+  *e = (Entry){.name = name_printf("%s:%s", goal->report ? "report" : "step", goal->name), .graph = l->g, .axis = goal->axis};
+  Val total = NO_VAL;
+  bool rows = false;
+  Val *parts = arena_alloc(t->arena, (goal->parts.n + 1) * sizeof *parts);
+  for (uint32_t i = 0; i < goal->parts.n; i++) {
+    parts[i] = lower_part(l, &goal->parts.at[i]);
+    rows |= goal->axis >= 0 && (shape_of(l->g, parts[i])->axes >> goal->axis & 1);
+  }
+  for (uint32_t i = 0; i < goal->parts.n; i++) {
+    Val v = per_row(l, goal, parts[i], goal->report && rows);
+    total = total == NO_VAL ? v : graph_op2(l->g, OP_add, total, v);
+  }
+  if (total == NO_VAL) total = graph_const(l->g, 0);
+  missing_value(l, goal->span);
+  if (goal->report) {
+    EntryRoot root = {goal->name, total};
+    if (rows) vec_push(t->arena, &e->outs, root);
+    else vec_push(t->arena, &e->scalars, root);
+    lower_done(l);
+    return e;
+  }
+  /* parameters with priors: their log density enters once, for the data set */
+  Val objective = total;
+  for (uint32_t i = 0; i < t->params.n; i++) {
+    if (t->params.at[i].prior == NO_VAL) continue;
+    bool trained = goal->params.n == 0;
+    for (uint32_t k = 0; k < goal->params.n; k++) trained |= goal->params.at[k] == (int32_t)i;
+    if (!trained) continue;
+    Val prior = per_row(l, goal, lower_copy(l, NULL, t->params.at[i].prior), false);
+    objective = graph_op2(l->g, goal->maximize ? OP_add : OP_sub, objective, prior);
+  }
+  EntryRoot root = {goal->name, objective};
+  vec_push(t->arena, &e->scalars, root);
+  Val loss = goal->maximize ? graph_op1(l->g, OP_neg, objective) : objective;
+  VEC(Val) wrt = {0};
+  VEC(int32_t) ids = {0};
+  for (uint32_t i = 0; i < t->params.n; i++) {
+    if (t->params.at[i].svi.state) continue;
+    bool trained = goal->params.n == 0;
+    for (uint32_t k = 0; k < goal->params.n; k++) trained |= goal->params.at[k] == (int32_t)i;
+    if (!trained) continue;
+    const ParamInfo *info = &t->params.at[i];
+    Val leaf = graph_leaf(l->g, OP_param, name_of(info->svi.name), i, lower_shape(l, info->shape), RANGE_REAL);
+    graph_label(l->g, leaf, name_of(info->svi.name), info->span);
+    int32_t id = (int32_t)i;
+    vec_push(t->arena, &wrt, leaf);
+    vec_push(t->arena, &ids, id);
+  }
+  if (wrt.n) {
+    Val *out = arena_alloc(t->arena, wrt.n * sizeof *out);
+    graph_grad(l->g, loss, wrt.at, wrt.n, out);
+    for (uint32_t i = 0; i < wrt.n; i++) {
+      if (out[i] == NO_VAL) continue;
+      EntryParam grad = {ids.at[i], out[i]};
+      vec_push(t->arena, &e->grads, grad);
+      t->params.at[ids.at[i]].used = true;
+    }
+  }
+  lower_updates(l, e);
+  lower_done(l);
+  return e;
+}
+
+/* ---- sample, reconstruct, encode */
+static void add_out(Lower *l, Entry *e, Name name, Val v) {
+  AxisSet batch = e->axis >= 0 ? (AxisSet)1 << e->axis : 0;
+  const Shape *s = shape_of(l->g, v);
+  if (s->axes & ~batch) return;
+  if (!(s->axes & batch)) {                                /* the same for every row: say so for each */
+    if (!batch) return;
+    v = graph_op2(l->g, OP_add, v, graph_op2(l->g, OP_mul, graph_const(l->g, 0), graph_iota_axis(l->g, (uint32_t)e->axis)));
+    if (!(shape_of(l->g, v)->axes & batch)) return;
+  }
+  EntryRoot root = {name, v};
+  vec_push(l->p->t->arena, &e->outs, root);
+}
+static void add_site(Lower *l, Entry *e, Env *env, const Site *site, bool draw) {
+  if (draw) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
+  DistValue d = lower_dist(l, env, &site->dist);
+  Val mean = dist_member(l->p->t, l->g, &d, "mean", NO_VAL, NULL, 0);
+  if (mean == NO_VAL) return;
+  if (shape_of(l->g, mean)->rank < site->shape->rank) mean = graph_spread(l->g, mean, graph_shape(l->g, shape_of(l->g, mean)->axes, site->shape->rank, site->shape->dim));
+  add_out(l, e, name_printf("%s.mean", site->name), mean);
+}
+static Entry *show_entry(Prob *p, const char *name, const Program *draws, const Program *shows, bool observed_only) {
+  Lower *l = lower_new(p, false);
+  Entry *e = NEW(p->t->arena, Entry);
+  int axis = draws->axis;
+  for (uint32_t i = 0; i < shows->sites.n && axis < 0; i++)
+    for (uint32_t a = 0; a < l->g->axis.n; a++)
+      if (shows->sites.at[i]->shape->axes >> a & 1 && (!observed_only || shows->sites.at[i]->observed)) axis = (int)a;
+  *e = (Entry){.name = name_of(name), .graph = l->g, .axis = axis};
+  for (uint32_t i = 0; i < draws->sites.n; i++)
+    if (draws->sites.at[i]->autoregressive) return NULL;
+  Env *env = lower_env(l, path_of(p, NULL, (Program *)draws, -1, 0));
+  for (uint32_t i = 0; i < shows->sites.n; i++) {
+    const Site *site = shows->sites.at[i];
+    if (observed_only && !site->observed) continue;
+    if (site->autoregressive) continue;
+    add_site(l, e, env, site, draws == shows);
+    if (observed_only && draws != shows) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
+  }
+  lower_done(l);
+  if (l->missing) return NULL;                             /* needs something that only an objective provides */
+  return e->outs.n ? e : NULL;
+}
+
+/* ---- tables */
+static SviPlace place_of(const Typed *t, Span at) {
+  if (!at.end) return (SviPlace){0};
+  Place p = source_place(t->sources, at.at);
+  if (p.source != t->source) return (SviPlace){0};
+  return (SviPlace){p.line, p.column};
+}
+static uint64_t hash_text(const char *s) {
+  uint64_t h = 1469598103934665603u;
+  for (; *s; s++) h = (h ^ (unsigned char)*s) * 1099511628211u;
+  return h;
+}
+
+static void build_tables(Prob *p, Lowered *out) {
+  Typed *t = p->t;
+  SviModel *m = &out->model;
+  SviAxis *axes = arena_alloc(t->arena, (t->graph->axis.n + 1) * sizeof *axes);
+  for (uint32_t i = 0; i < t->graph->axis.n; i++) {
+    const Axis *a = &t->graph->axis.at[i];
+    axes[i] = (SviAxis){.name = a->name, .parent = a->parent, .ordered = a->ordered, .kind = (uint8_t)a->kind, .fallback = a->size};
+    if (a->kind == AXIS_PARTICLE && i < t->axes.n) axes[i].fallback = t->axes.at[i].fallback;
+  }
+  m->naxis = (int32_t)t->graph->axis.n, m->axis = axes;
+  int32_t n = 0;
+  SviColumn *columns = arena_alloc(t->arena, (t->data.n + 1) * sizeof *columns);
+  for (uint32_t i = 0; i < t->data.n; i++) {
+    const DataVar *d = &t->data.at[i];
+    if (d->column < 0) continue;
+    SviColumn c = {.name = d->name, .type = d->type, .axis = -1, .rank = (int32_t)d->shape->rank, .dim = d->shape->dim, .size = shape_event_size(d->shape),
+                   .range = {d->range.lo, d->range.hi, d->range.lo_open, d->range.hi_open, d->range.whole}, .place = place_of(t, d->span)};
+    for (uint32_t a = 0; a < t->graph->axis.n; a++)
+      if (d->shape->axes >> a & 1) c.axis = (int32_t)a;
+    columns[d->column] = c;
+    n++;
+  }
+  m->ncolumn = n, m->column = columns;
+  SviParam *params = arena_alloc(t->arena, (t->params.n + 1) * sizeof *params);
+  for (uint32_t i = 0; i < t->params.n; i++) {
+    SviParam *s = &t->params.at[i].svi;
+    s->place = place_of(t, t->params.at[i].span);
+    if (s->axis < 0) {
+      s->offset = m->param_size;
+      m->param_size += (s->size + 15) / 16 * 16;
+    }
+    if (s->init.kind == SVI_INIT_VALUES && s->init.nvalue == 0) {
+      static const double zero = 0;
+      s->init.nvalue = 1, s->init.value = &zero;
+    }
+    params[i] = *s;
+  }
+  m->nparam = (int32_t)t->params.n, m->param = params;
+  SviOption *options = arena_alloc(t->arena, (t->options.n + 1) * sizeof *options);
+  for (uint32_t i = 0; i < t->options.n; i++) options[i] = (SviOption){t->options.at[i].name, t->options.at[i].schedule, place_of(t, t->options.at[i].span)};
+  m->noption = (int32_t)t->options.n, m->option = options;
+
+  SviDraw *draws = arena_alloc(t->arena, (p->draws.n + 1) * sizeof *draws);
+  for (uint32_t i = 0; i < p->draws.n; i++) draws[i] = (SviDraw){p->draws.at[i].name, p->draws.at[i].once, place_of(t, p->draws.at[i].span)};
+  m->ndraw = (int32_t)p->draws.n, m->draw = draws;
+
+  SviEntry *entries = arena_alloc(t->arena, (out->entries.n + 1) * sizeof *entries);
+  out->entry = entries;
+  m->nentry = (int32_t)out->entries.n, m->entry = entries;
+  SviReport *reports = arena_alloc(t->arena, (p->goals.n + 1) * sizeof *reports);
+  SviStep *steps = arena_alloc(t->arena, (p->goals.n + 1) * sizeof *steps);
+  int32_t nreport = 0, nstep = 0;
+  for (uint32_t i = 0; i < p->goals.n; i++) {                /* entries begin with the goals, in order */
+    const Goal *g = &p->goals.at[i];
+    if (g->report) { reports[nreport++] = (SviReport){g->name, (int32_t)i}; continue; }
+    Entry *e = out->entries.at[i];
+    int32_t *ids = arena_alloc(t->arena, (e->grads.n + 1) * sizeof *ids);
+    for (uint32_t k = 0; k < e->grads.n; k++) ids[k] = e->grads.at[k].param;
+    steps[nstep++] = (SviStep){g->name, (int32_t)i, g->maximize, (int32_t)e->grads.n, ids};
+  }
+  m->nreport = nreport, m->report = reports;
+  m->train = (SviTrain){.optimizer = t->optimizer, .batch = t->batch, .epochs = t->epochs, .nstep = nstep, .step = steps};
+  m->abi = SVI_ABI;
+  m->real_bytes = 4;
+  m->path = t->source->path, m->source = t->source->text;
+  m->hash = name_printf("%016llx", (unsigned long long)hash_text(t->source->text));
+}
+
+static bool program_has(const Program *q, Name site) {
+  for (uint32_t i = 0; i < q->sites.n; i++)
+    if (q->sites.at[i]->name == site) return true;
+  return false;
+}
+
+Lowered *prob_lower(Prob *p) {
+  Typed *t = p->t;
+  Lowered *out = NEW(t->arena, Lowered);
+  for (uint32_t i = 0; i < p->goals.n; i++) {
+    Entry *e = goal_entry(p, &p->goals.at[i]);
+    vec_push(t->arena, &out->entries, e);
+  }
+  if (diag_errors(t->diag)) return out;
+  Program *model = NULL, *guide = NULL;
+  for (uint32_t i = 0; i < t->programs.n; i++) {
+    Program *q = t->programs.at[i];
+    if (!q->guide && !model) model = q;
+  }
+  for (uint32_t i = 0; i < t->programs.n && model; i++) {    /* the guide that draws the model's latents */
+    Program *q = t->programs.at[i];
+    if (!q->guide || guide) continue;
+    bool covers = true;
+    for (uint32_t k = 0; k < model->sites.n; k++) covers &= model->sites.at[k]->observed || program_has(q, model->sites.at[k]->name);
+    if (covers) guide = q;
+  }
+  Entry *shows[3] = {
+    model ? show_entry(p, "sample", model, model, false) : NULL,
+    guide ? show_entry(p, "encode", guide, guide, false) : NULL,
+    guide ? show_entry(p, "reconstruct", guide, model, true) : NULL,
+  };
+  for (int i = 0; i < 3; i++)
+    if (shows[i]) vec_push(t->arena, &out->entries, shows[i]);
+  for (uint32_t i = 0; i < t->params.n; i++)
+    if (!t->params.at[i].used && !t->params.at[i].svi.state && p->goals.n) {
+      DiagItem *d = diag_at(t->diag, W0103, t->params.at[i].span, "parameter `%s` is never trained", t->params.at[i].svi.name);
+      diag_note(d, "no step's objective depends on it, or no step lists its program");
+    }
+  build_tables(p, out);
+  return out;
+}

@@ -1,0 +1,209 @@
+/* Goals: an objective as a sum of parts.
+ *
+ * In:  an objective's value in the template graph.
+ * Out: parts.  Sums, differences, factors without random terms and expectations are linear, so they are taken apart:
+ *      each density, KL and entropy stands alone with its own plates and is summed over just those.  What is not linear
+ *      (log_mean_exp of weights, abs of an expectation) stays one PART_VALUE. */
+#include "prob.h"
+
+const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy) {
+  for (uint32_t i = 0; i < p->paths.n; i++) {
+    const Path *q = p->paths.at[i];
+    if (q->outer == outer && q->program == program && q->particles == particles && q->copy == copy) return q;
+  }
+  Path *q = NEW(p->t->arena, Path);
+  *q = (Path){outer, program, particles, copy};
+  const Path *made = q;
+  vec_push(p->t->arena, &p->paths, made);
+  return made;
+}
+
+static const Term *term_of(const Typed *t, Val v) {
+  const Node *n = node_of(t->graph, v);
+  if (n->op != OP_input || n->attr.leaf.id == 0 || n->attr.leaf.id == UINT32_MAX) return NULL;
+  return &t->terms.at[n->attr.leaf.id - 1];
+}
+bool has_terms(const Typed *t, Val v) {
+  if (term_of(t, v)) return true;
+  const Node *n = node_of(t->graph, v);
+  for (uint32_t i = 0; i < n->nargs; i++)
+    if (has_terms(t, n->arg[i])) return true;
+  return false;
+}
+
+typedef struct { Prob *p; Goal *goal; } Walk;
+static void push_part(Walk *w, Part part) { vec_push(w->p->t->arena, &w->goal->parts, part); }
+
+static bool path_has(const Path *path, const Program *program) {
+  for (; path; path = path->outer)
+    if (path->program == program) return true;
+  return false;
+}
+
+static Part with_scale(Walk *w, Part base, Val scale) {
+  Part out = base;
+  out.scales.at = NULL, out.scales.n = out.scales.cap = 0;
+  for (uint32_t i = 0; i < base.scales.n; i++) vec_push(w->p->t->arena, &out.scales, base.scales.at[i]);
+  vec_push(w->p->t->arena, &out.scales, scale);
+  return out;
+}
+
+static void walk(Walk *w, Val v, Part base) {
+  Typed *t = w->p->t;
+  Graph *g = t->graph;
+  const Node n = *node_of(g, v);
+  if (n.span.end) base.span = n.span;
+  const Term *term = term_of(t, v);
+  if (term) {
+    switch (term->kind) {
+      case TERM_LOG_DENSITY:
+        for (uint32_t i = 0; i < term->sites.n; i++) {
+          Part part = base;
+          part.kind = PART_LOG_DENSITY, part.site = term->sites.at[i];
+          push_part(w, part);
+        }
+        return;
+      case TERM_KL:
+        for (uint32_t i = 0; i < term->sites.n; i++) {
+          Part part = base;
+          part.site = term->sites.at[i], part.against = term->against.at[i];
+          if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0);
+          part.analytic = dist_has_kl(t, &part.site->dist, &part.against->dist) && !part.site->autoregressive && !part.against->autoregressive;
+          part.kind = PART_KL;
+          push_part(w, part);
+        }
+        return;
+      case TERM_ENTROPY:
+        for (uint32_t i = 0; i < term->sites.n; i++) {
+          Part part = base;
+          part.site = term->sites.at[i], part.kind = PART_ENTROPY;
+          if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0);
+          push_part(w, part);
+        }
+        return;
+      case TERM_EXPECT:
+        base.path = path_of(w->p, base.path, term->program, term->particles, 0);
+        walk(w, term->body, base);
+        return;
+      case TERM_DRAWN: break;
+    }
+  }
+  Part negative = base;
+  negative.sign = -base.sign;
+  switch (n.op) {
+    case OP_add: walk(w, n.arg[0], base); walk(w, n.arg[1], base); return;
+    case OP_sub: walk(w, n.arg[0], base); walk(w, n.arg[1], negative); return;
+    case OP_neg: walk(w, n.arg[0], negative); return;
+    case OP_mul:
+      if (!has_terms(t, n.arg[0]) && has_terms(t, n.arg[1])) { walk(w, n.arg[1], with_scale(w, base, n.arg[0])); return; }
+      if (!has_terms(t, n.arg[1]) && has_terms(t, n.arg[0])) { walk(w, n.arg[0], with_scale(w, base, n.arg[1])); return; }
+      break;
+    case OP_div:
+      if (!has_terms(t, n.arg[1]) && has_terms(t, n.arg[0])) { walk(w, n.arg[0], with_scale(w, base, graph_op1(g, OP_recip, n.arg[1]))); return; }
+      break;
+    case OP_reduce:
+      if (n.attr.reduce.kind == REDUCE_SUM && n.attr.reduce.dims == 0) {
+        base.sums |= n.attr.reduce.axes;
+        walk(w, n.arg[0], base);
+        return;
+      }
+      break;
+    default: break;                    /* anything else is not linear */
+  }
+  base.kind = PART_VALUE, base.value = v;
+  push_part(w, base);
+}
+
+/* ---- the batch plate: where the data of the goal's programs lives */
+static void plates_of_value(const Prob *p, Val v, AxisSet *axes, AxisSet *observed) {
+  const Typed *t = p->t;
+  const Node *n = node_of(t->graph, v);
+  *axes |= n->shape->axes;
+  const Term *term = term_of(t, v);
+  if (term) {
+    for (uint32_t i = 0; i < term->sites.n; i++) {
+      *axes |= term->sites.at[i]->shape->axes;
+      if (term->sites.at[i]->observed) *observed |= term->sites.at[i]->shape->axes;
+    }
+    if (term->kind == TERM_EXPECT || term->kind == TERM_DRAWN) plates_of_value(p, term->body, axes, observed);
+    if (term->program && term->program->axis >= 0) *axes |= (AxisSet)1 << term->program->axis;
+  }
+  for (uint32_t i = 0; i < n->nargs; i++) plates_of_value(p, n->arg[i], axes, observed);
+}
+static int batch_plate(const Prob *p, Val objective) {
+  AxisSet axes = 0, observed = 0;
+  plates_of_value(p, objective, &axes, &observed);
+  for (int pass = 0; pass < 2; pass++) {
+    AxisSet from = pass ? axes : observed;
+    for (int i = (int)p->t->graph->axis.n - 1; i >= 0; i--)
+      if ((from >> i & 1) && p->t->graph->axis.at[i].kind == AXIS_PLATE && p->t->graph->axis.at[i].parent < 0) return i;
+  }
+  return -1;
+}
+
+/* ---- estimators */
+static Estimate choose(const Prob *p, Site *site) {
+  (void)p;
+  Estimate e = {.site = site, .via = site->via};
+  bool reparameterised = !site->discrete;
+  switch (site->via) {
+    case VIA_AUTO:
+      e.via = reparameterised ? VIA_PATHWISE : VIA_SCORE;
+      e.why = reparameterised ? "the draw is a differentiable function of its parameters" : "the draw takes whole values";
+      break;
+    case VIA_PATHWISE: case VIA_SCORE: e.why = "asked for"; break;
+    case VIA_ENUMERATE: case VIA_DARN: case VIA_MUPROP: case VIA_STRAIGHT_THROUGH: case VIA_CONCRETE: case VIA_DISARM: case VIA_VIMCO: case VIA_PRICE:
+      diag_at(p->t->diag, E0590, site->span, "the estimator `%s` is not built yet", via_name(site->via));
+      e.why = "asked for";
+      break;
+    case VIA_COUNT: break;
+  }
+  return e;
+}
+const Estimate *estimate_of(const Prob *p, const Site *site) {
+  for (uint32_t i = 0; i < p->estimates.n; i++)
+    if (p->estimates.at[i].site == site) return &p->estimates.at[i];
+  return NULL;
+}
+
+static void add_goal(Prob *p, Name name, bool report, bool maximize, Val objective, Span span) {
+  if (objective == NO_VAL) return;
+  Goal goal = {.name = name, .report = report, .maximize = maximize, .objective = objective, .axis = batch_plate(p, objective), .span = span};
+  Walk w = {p, &goal};
+  walk(&w, objective, (Part){.sign = 1, .span = span});
+  vec_push(p->t->arena, &p->goals, goal);
+}
+
+Prob *prob_build(Typed *t) {
+  Prob *p = NEW(t->arena, Prob);
+  p->t = t;
+  for (uint32_t i = 0; i < t->steps.n; i++) {
+    add_goal(p, t->steps.at[i].name, false, t->steps.at[i].maximize, t->steps.at[i].objective, t->steps.at[i].span);
+    if (p->goals.n)
+      for (uint32_t k = 0; k < t->steps.at[i].params.n; k++) vec_push(t->arena, &p->goals.at[p->goals.n - 1].params, t->steps.at[i].params.at[k]);
+  }
+  for (uint32_t i = 0; i < t->reports.n; i++) add_goal(p, t->reports.at[i].name, true, true, t->reports.at[i].value, t->reports.at[i].span);
+  for (uint32_t i = 0; i < t->terms.n; i++) {
+    const Term *term = &t->terms.at[i];
+    if (term->kind != TERM_EXPECT && term->kind != TERM_KL) continue;
+    for (uint32_t k = 0; k < term->program->sites.n; k++) {
+      Site *site = term->program->sites.at[k];
+      if (estimate_of(p, site)) continue;
+      Estimate e = choose(p, site);
+      vec_push(t->arena, &p->estimates, e);
+    }
+  }
+  return p;
+}
+bool prob_verify(const Prob *p, FILE *why) {
+  for (uint32_t i = 0; i < p->goals.n; i++) {
+    const Goal *g = &p->goals.at[i];
+    for (uint32_t k = 0; k < g->parts.n; k++) {
+      const Part *q = &g->parts.at[k];
+      if (q->kind != PART_VALUE && !q->site) { fprintf(why, "goal %s: part %u has no site", g->name, k); return false; }
+      if (q->kind == PART_KL && !q->against) { fprintf(why, "goal %s: part %u compares with nothing", g->name, k); return false; }
+      if (q->sign != 1 && q->sign != -1) { fprintf(why, "goal %s: part %u has sign %g", g->name, k, q->sign); return false; }
+    }
+  }
+  return true;
+}

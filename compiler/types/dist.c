@@ -1,0 +1,638 @@
+/* Distributions: from `dist` declarations to values, and their members to nodes.
+ *
+ * A distribution of scalars applies to arguments with event axes element by element.  One of vectors (Categorical(logit: real[K]))
+ * applied to arguments with further leading axes is evaluated with those axes as index axes, so the member's text sees the rank it
+ * was written for.  Axes of a draw, outermost first: copies [n], leading axes of the arguments, axes of the support itself. */
+#include "value.h"
+#include <math.h>
+#include <stdlib.h>
+
+static const Params *form_params(const Decl *d, int form) { return form < 0 ? &d->as.dist.params : &d->as.dist.forms.at[form].params; }
+static uint32_t type_rank(const Type *t) {
+  uint32_t rank = 0;
+  if (!t) return 0;
+  for (uint32_t g = t->element == name_of("class"); g < t->sizes.n; g++) rank += t->sizes.at[g].n;
+  if ((t->element == name_of("cholesky") || t->element == name_of("corr_cholesky")) && rank == 1) rank = 2;
+  return rank;
+}
+
+/* ---- which form do these arguments choose? */
+static bool form_takes(const Params *p, const Args *args, bool piped) {
+  uint32_t positional = piped;
+  for (uint32_t i = 0; i < args->n; i++) positional += args->at[i].name == NULL;
+  if (positional > p->n) return false;
+  uint32_t given = positional;
+  for (uint32_t i = 0; i < args->n; i++) {
+    if (!args->at[i].name) continue;
+    uint32_t k;
+    for (k = positional; k < p->n && p->at[k].name != args->at[i].name; k++) {}
+    if (k == p->n) return false;
+    given++;
+  }
+  uint32_t needed = 0;
+  for (uint32_t k = 0; k < p->n; k++) needed += p->at[k].fallback == NULL;
+  return given >= needed && given <= p->n;
+}
+
+static void print_forms(Checker *c, const Decl *d, DiagItem *item) {
+  Name text = NULL;
+  for (int f = -1; f < (int)d->as.dist.forms.n; f++) {
+    const Params *p = form_params(d, f);
+    text = text ? name_printf("%s or `%s(", text, d->name) : name_printf("`%s(", d->name);
+    for (uint32_t k = 0; k < p->n; k++) text = name_printf("%s%s%s", text, k ? ", " : "", p->at[k].name);
+    text = name_printf("%s)`", text);
+  }
+  diag_note(item, "it is written %s", text);
+  (void)c;
+}
+
+/* No form takes these arguments: says which one is in the way. */
+static void tell_arguments(Checker *c, const Decl *d, const Args *args, bool piped, Span at) {
+  VEC(Name) names = {0};
+  uint32_t most = 0, positional = piped;
+  for (int f = -1; f < (int)d->as.dist.forms.n; f++) {
+    const Params *p = form_params(d, f);
+    if (p->n > most) most = p->n;
+    for (uint32_t k = 0; k < p->n; k++) vec_push(c->arena, &names, p->at[k].name);
+  }
+  DiagItem *item = NULL;
+  for (uint32_t i = 0; i < args->n && !item; i++) {
+    const Arg *a = &args->at[i];
+    if (!a->name) {
+      if (++positional > most) item = diag_at(c->diag, E0206, a->span, "an argument too many: `%s` takes %u", d->name, most);
+      continue;
+    }
+    bool known = false;
+    for (uint32_t k = 0; k < names.n; k++) known |= names.at[k] == a->name;
+    for (uint32_t k = 0; k < i; k++)
+      if (args->at[k].name == a->name) item = diag_at(c->diag, E0206, a->span, "`%s` is given twice", a->name);
+    if (known || item) continue;
+    item = diag_at(c->diag, E0206, a->span, "`%s` has no parameter `%s`", d->name, a->name);
+    Name near = name_meant(a->name, names.at, names.n);
+    if (near) diag_fix(item, (Span){a->span.at, a->span.at + (uint32_t)strlen(a->name)}, near, "did you mean `%s`?", near);
+  }
+  for (int f = -1; f < (int)d->as.dist.forms.n && !item; f++) {      /* which argument of the form meant is missing or doubled? */
+    const Params *p = form_params(d, f);
+    Name missing = NULL;
+    bool fits = positional <= p->n;
+    for (uint32_t k = 0; k < p->n && !missing; k++) {
+      bool given = k < positional;
+      for (uint32_t i = 0; i < args->n; i++) given |= args->at[i].name == p->at[k].name;
+      if (!given && !p->at[k].fallback) missing = p->at[k].name;
+    }
+    for (uint32_t i = 0; i < args->n && fits; i++) {
+      bool known = !args->at[i].name;
+      for (uint32_t k = 0; k < p->n; k++) {
+        known |= args->at[i].name == p->at[k].name;
+        if (k < positional && args->at[i].name == p->at[k].name && !item) item = diag_at(c->diag, E0206, args->at[i].span, "`%s` is given twice", p->at[k].name);
+      }
+      fits = known;
+    }
+    if (fits && missing && !item) item = diag_at(c->diag, E0206, at, "`%s` needs its argument `%s`", d->name, missing);
+  }
+  if (!item) item = diag_at(c->diag, E0206, at, "`%s` cannot be given these arguments together", d->name);
+  print_forms(c, d, item);
+}
+
+static bool is_constant(const Graph *g, Val v) {
+  const Node *n = node_of(g, v);
+  if (n->op == OP_input || n->op == OP_param || n->op == OP_option || n->op == OP_count || op_is_random(n->op)) return false;
+  for (uint32_t i = 0; i < n->nargs; i++)
+    if (!is_constant(g, n->arg[i])) return false;
+  return true;
+}
+
+/* Is this a constant that is a simplex, ordered, a Cholesky factor? */
+static bool constant_has_form(Checker *c, Val v, Form_ form) {
+  const Shape *s = shape_of(c->g, v);
+  EvalInput in = {0};
+  EvalResult out;
+  char error[256];
+  if (s->axes || s->rank == 0 || !is_constant(c->g, v) || !graph_eval(c->arena, c->g, &v, 1, &in, &out, error)) return false;
+  const double *x = out.value[v];
+  uint32_t n = s->dim[s->rank - 1];
+  for (uint64_t row = 0; row < out.size[v] / n; row++) {
+    const double *r = x + row * n;
+    double sum = 0, squares = 0;
+    uint32_t i = s->rank >= 2 ? (uint32_t)(row % s->dim[s->rank - 2]) : 0;
+    for (uint32_t k = 0; k < n; k++) {
+      sum += r[k], squares += r[k] * r[k];
+      if (form == FORM_SIMPLEX && r[k] < 0) return false;
+      if (form == FORM_ORDERED && k && !(r[k] > r[k - 1])) return false;
+      if ((form == FORM_CHOLESKY || form == FORM_CORR_CHOLESKY) && (k > i ? r[k] != 0 : k == i && !(r[k] > 0))) return false;
+    }
+    if (form == FORM_SIMPLEX && fabs(sum - 1) > 1e-9) return false;
+    if (form == FORM_CORR_CHOLESKY && fabs(squares - 1) > 1e-9) return false;
+  }
+  return true;
+}
+
+Value dist_apply(Checker *c, Scope *s, const Function *f, Args args, Value *piped, Span at) {
+  const Decl *d = f->decl;
+  DistValue *dv = NEW(c->arena, DistValue);
+  *dv = (DistValue){.decl = d, .module = f->module, .form = -2, .span = at};
+  for (int form = -1; form < (int)d->as.dist.forms.n && dv->form == -2; form++)
+    if (form_takes(form_params(d, form), &args, piped != NULL)) dv->form = form;
+  if (dv->form == -2) {
+    tell_arguments(c, d, &args, piped != NULL, at);
+    return v_bad(at);
+  }
+  const Params *p = form_params(d, dv->form);
+  if (p->n > LEN(dv->arg)) {
+    diag_label(diag_at(c->diag, E0206, at, "a distribution may have at most %zu parameters", LEN(dv->arg)), d->name_span, "`%s` has %u", d->name, p->n);
+    return v_bad(at);
+  }
+  dv->nargs = p->n;
+  uint32_t next = 0;
+  for (uint32_t k = 0; k < p->n; k++) dv->arg[k] = NO_VAL;
+  bool ok = true;
+  for (uint32_t i = 0; i < args.n + (piped != NULL); i++) {
+    Value v;
+    uint32_t k;
+    if (piped && i == 0) v = *piped, k = next++;
+    else {
+      const Arg *a = &args.at[i - (piped != NULL)];
+      v = eval(c, s, a->value);
+      if (a->name) for (k = 0; p->at[k].name != a->name; k++) {}
+      else k = next++;
+    }
+    if (dv->arg[k] != NO_VAL) { diag_at(c->diag, E0206, v.span, "`%s` is given twice", p->at[k].name); return v_bad(at); }
+    dv->arg[k] = value_node(c, v);
+    dv->where[k] = v.span;
+    if (dv->arg[k] == NO_VAL) { ok = false; dv->arg[k] = graph_const(c->g, 1); continue; }
+    /* the constraint of the argument */
+    const Type *t = p->at[k].type;
+    Range want;
+    uint32_t own;
+    Scope *inner = scope_new(c, NULL, f->module);
+    if (t && t->element == name_of("size")) {
+      const Node *n = node_of(c->g, dv->arg[k]);
+      if (n->op == OP_const && n->attr.number >= 1 && n->attr.number == floor(n->attr.number)) continue;
+      diag_at(c->diag, E0303, v.span, "the %s of `%s` is a whole number known when compiled, at least 1", p->at[k].name, d->name);
+      ok = false;
+      continue;
+    }
+    if (t && range_of_type(c, inner, t, &want, &own) && want.form != FORM_PLAIN && constant_has_form(c, dv->arg[k], want.form))
+      dv->arg[k] = graph_assume(c->g, dv->arg[k], want);
+    if (!t || !range_of_type(c, inner, t, &want, &own)) continue;
+    Range have = node_of(c->g, dv->arg[k])->range;
+    if (!range_within(have, want)) {
+      bool zero = want.lo == 0 && want.lo_open && have.lo == 0, constant = have.lo == have.hi;
+      const char *role = p->at[k].name, *words = source_words(c, v.span);
+      DiagItem *item = want.form == FORM_PLAIN
+        ? diag_at(c->diag, E0307, v.span, "the %s of `%s` must be %s, and this %s", role, d->name, must_text(want), but_text(have, want))
+        : diag_at(c->diag, E0307, v.span, "the %s of `%s` must be %s, and nothing says that this is", role, d->name, must_text(want));
+      if (want.form == FORM_PLAIN && !constant) diag_mark(item, "range %s", range_text(c, have));
+      const Node *n = node_of(c->g, dv->arg[k]);
+      if (n->span.end && (n->op == OP_input || n->op == OP_param) && !(n->span.at < v.span.end && v.span.at < n->span.end)) diag_label(item, n->span, "declared here");
+      bool logit = false;
+      for (uint32_t j = 0; j < d->as.dist.forms.n; j++) logit |= d->as.dist.forms.at[j].params.n == 1 && d->as.dist.forms.at[j].params.at[0].name == name_of("logit");
+      if (constant) {}                                   /* a number: nothing to wrap */
+      else if (want.form == FORM_SIMPLEX) diag_help(item, "wrap it: `softmax(%s)`%s", words, logit ? name_printf(", or give it as it is: `%s(logit: %s)`", d->name, words) : "");
+      else if (want.form == FORM_PLAIN && want.lo == 0 && want.hi == INFINITY && !want.whole)
+        diag_help(item, zero ? "add a small number: `%s + 1e-6`" : "wrap it: `softplus(%s)` or `exp(%s)`", words, words);
+      else if (want.form == FORM_PLAIN && want.lo == 0 && want.hi == 1 && !want.whole)
+        diag_help(item, "wrap it: `sigmoid(%s)`%s", words, logit ? name_printf(", or give it as it is: `%s(logit: %s)`", d->name, words) : "");
+      ok = false;
+    }
+  }
+  for (uint32_t k = 0; k < p->n; k++)
+    if (dv->arg[k] == NO_VAL && p->at[k].fallback) {
+      Scope *inner = scope_new(c, NULL, f->module);
+      dv->arg[k] = eval_node(c, inner, p->at[k].fallback);
+    }
+  if (!ok) return v_bad(at);
+  uint32_t rank, dim[DIM_MAX];
+  if (!dist_event(c, dv, at, &rank, dim)) return v_bad(at);
+  return (Value){.kind = V_DIST, .span = at, .as.dist = dv};
+}
+
+/* ---- shapes */
+/* Leading axes common to the arguments (beyond the rank their types name); sizes named in types go to `s`. */
+static bool leading_dims(Checker *c, const DistValue *d, Scope *s, Span at, uint32_t *rank, uint32_t *dim) {
+  const Params *p = form_params(d->decl, d->form);
+  *rank = 0;
+  uint32_t who = 0;                                     /* the argument that gave the axes */
+  for (uint32_t k = 0; k < d->nargs; k++) {
+    const Shape *sh = shape_of(c->g, d->arg[k]);
+    uint32_t own = type_rank(p->at[k].type);
+    if (sh->rank < own) {
+      Span place = d->where[k].end ? d->where[k] : at;
+      DiagItem *i = own < 3 ? diag_at(c->diag, E0301, place, "the %s of `%s` must be a %s", p->at[k].name, d->decl->name, own == 1 ? "vector" : "matrix")
+                            : diag_at(c->diag, E0301, place, "the %s of `%s` must have %u axes", p->at[k].name, d->decl->name, own);
+      diag_mark(i, "%s", shape_text(c, sh));
+      return false;
+    }
+    uint32_t lead = sh->rank - own;
+    if (lead) {
+      if (*rank && (*rank != lead || memcmp(dim, sh->dim, lead * sizeof *dim) != 0)) {
+        DiagItem *i = diag_at(c->diag, E0301, d->where[k].end ? d->where[k] : at, "the %s and the %s of `%s` do not match", p->at[who].name, p->at[k].name, d->decl->name);
+        diag_mark(i, "%s", shape_text(c, sh));
+        if (d->where[who].end) diag_label(i, d->where[who], "%s", shape_text(c, shape_of(c->g, d->arg[who])));
+        diag_note(i, "arguments combine element by element when their shapes are equal or one is a scalar; nothing is broadcast");
+        return false;
+      }
+      *rank = lead, who = k;
+      memcpy(dim, sh->dim, lead * sizeof *dim);
+    }
+    const Type *t = p->at[k].type;
+    uint32_t place = lead;
+    if (!t) continue;
+    for (uint32_t g = t->element == name_of("class"); g < t->sizes.n; g++)
+      for (uint32_t q = 0; q < t->sizes.at[g].n; q++, place++) {
+        const Expr *e = t->sizes.at[g].at[q];
+        if (e->kind != EX_NAME) continue;
+        Binding *b = scope_find(s, e->as.name);
+        if (!b) scope_bind(c, s, e->as.name, v_node(graph_const(c->g, sh->dim[place]), e->span), e->span);
+        else if (node_of(c->g, b->value.as.node)->attr.number != sh->dim[place]) {
+          DiagItem *i = diag_at(c->diag, E0301, at, "the arguments of `%s` disagree on the size `%s`", d->decl->name, e->as.name);
+          diag_mark(i, "%g and %u", node_of(c->g, b->value.as.node)->attr.number, sh->dim[place]);
+          return false;
+        }
+      }
+  }
+  return true;
+}
+/* Dims of the support itself; its range may need the parameters (interval(low, high)) and is dist_support's. */
+static uint32_t support_dims(Checker *c, const DistValue *d, Scope *s, uint32_t *dim) {
+  const Type *t = d->decl->as.dist.support;
+  uint32_t rank = 0;
+  for (uint32_t g = t->element == name_of("class"); g < t->sizes.n; g++)
+    for (uint32_t k = 0; k < t->sizes.at[g].n && rank < DIM_MAX; k++)
+      if (!want_size(c, s, t->sizes.at[g].at[k], &dim[rank++])) return 0;
+  if ((t->element == name_of("cholesky") || t->element == name_of("corr_cholesky")) && rank == 1) dim[1] = dim[0], rank = 2;
+  return rank;
+}
+bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_t *dim) {
+  Scope *s = scope_new(c, NULL, d->module);
+  uint32_t lead, lead_dim[DIM_MAX], own, own_dim[DIM_MAX];
+  if (!leading_dims(c, d, s, at, &lead, lead_dim)) return false;
+  own = support_dims(c, d, s, own_dim);
+  if (d->copies_rank + lead + own > DIM_MAX) { diag_at(c->diag, E0304, at, "a value may have at most %d event axes", DIM_MAX); return false; }
+  *rank = 0;
+  for (uint32_t i = 0; i < d->copies_rank; i++) dim[(*rank)++] = d->copies[i];
+  for (uint32_t i = 0; i < lead; i++) dim[(*rank)++] = lead_dim[i];
+  for (uint32_t i = 0; i < own; i++) dim[(*rank)++] = own_dim[i];
+  return true;
+}
+Range dist_support(Checker *c, const DistValue *d) {
+  Scope *s = scope_new(c, NULL, d->module);
+  uint32_t lead, dim[DIM_MAX];
+  Range r = RANGE_REAL;
+  uint32_t own;
+  if (leading_dims(c, d, s, d->span, &lead, dim)) {
+    const Params *p = form_params(d->decl, d->form);      /* supports may be written with the parameters: interval(low, high) */
+    for (uint32_t k = 0; k < d->nargs; k++) scope_bind(c, s, p->at[k].name, v_node(d->arg[k], d->span), d->span);
+    if (d->decl->as.dist.support->element == name_of("interval")) {
+      double ends[2];
+      bool known = true;
+      for (int i = 0; i < 2 && known; i++) {
+        Val v = eval_node(c, s, d->decl->as.dist.support->params.at[i]);
+        known = v != NO_VAL && node_of(c->g, v)->op == OP_const;
+        if (known) ends[i] = node_of(c->g, v)->attr.number;
+      }
+      if (!known) return RANGE_REAL;
+      return (Range){.lo = ends[0], .hi = ends[1]};
+    }
+    range_of_type(c, s, d->decl->as.dist.support, &r, &own);
+  }
+  return r;
+}
+bool dist_discrete(Checker *c, const DistValue *d) { return dist_support(c, d).whole; }
+
+/* ---- members */
+static const Member *member_find(const Members *m, Name name) {
+  for (uint32_t i = 0; i < m->n; i++)
+    if (m->at[i].name == name && m->at[i].params.n == 0) return &m->at[i];
+  return NULL;
+}
+static const Member *function_find(const Members *m, Name name) {
+  for (uint32_t i = 0; i < m->n; i++)
+    if (m->at[i].name == name && m->at[i].params.n > 0) return &m->at[i];
+  return NULL;
+}
+
+/* The scope of a member: parameters of the form, then of the header (as the form defines them), then the other members by name. */
+typedef struct { Scope *scope; uint32_t lead, dim[DIM_MAX]; AxisSet axes; uint32_t axis[DIM_MAX]; } MemberScope;
+
+static bool bind_canonical(Checker *c, Scope *s, const DistValue *d) {
+  if (d->form < 0) return true;
+  const Form *form = &d->decl->as.dist.forms.at[d->form];
+  const Expr *e = form->canonical;
+  if (!e || e->kind != EX_CALL) return true;
+  const Params *p = &d->decl->as.dist.params;
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < e->as.call.args.n; i++) {
+    const Arg *a = &e->as.call.args.at[i];
+    uint32_t k = next;
+    if (a->name) for (k = 0; k < p->n && p->at[k].name != a->name; k++) {}
+    else next++;
+    if (k >= p->n) { diag_at(c->diag, E0206, a->span, "`%s` has no such parameter", d->decl->name); return false; }
+    if (form_params(d->decl, d->form)->n && scope_find(s, p->at[k].name)) continue;   /* the form keeps this parameter as it is */
+    Val v = eval_node(c, s, a->value);
+    if (v == NO_VAL) return false;
+    scope_bind(c, s, p->at[k].name, v_node(v, a->span), a->span);
+  }
+  return true;
+}
+
+/* The member's scope; when the distribution is of vectors, leading axes have become index axes. */
+static bool member_scope(Checker *c, const DistValue *d, bool vector, MemberScope *m) {
+  *m = (MemberScope){.scope = scope_new(c, NULL, d->module)};
+  if (!leading_dims(c, d, m->scope, d->span, &m->lead, m->dim)) return false;
+  const Params *p = form_params(d->decl, d->form);
+  if (vector)
+    for (uint32_t i = 0; i < d->copies_rank + m->lead; i++) {
+      uint32_t size = i < d->copies_rank ? d->copies[i] : m->dim[i - d->copies_rank];
+      m->axis[i] = graph_axis(c->g, (Axis){.name = c->nested ? name_printf("element_%u_%u", i, c->nested) : name_printf("element_%u", i), .kind = AXIS_INDEX, .size = size, .parent = -1});
+      m->axes |= (AxisSet)1 << m->axis[i];
+    }
+  for (uint32_t k = 0; k < d->nargs; k++) {
+    Val v = d->arg[k];
+    uint32_t lead = shape_of(c->g, v)->rank - type_rank(p->at[k].type);
+    if (vector) for (uint32_t i = 0; i < lead; i++) v = graph_to_axis(c->g, v, 0, m->axis[d->copies_rank + i]);
+    else if (lead && d->copies_rank) {                  /* Normal(m, s)[n] with vectors m, s: repeat them */
+      uint32_t dim[DIM_MAX], rank = 0;
+      for (uint32_t i = 0; i < d->copies_rank; i++) dim[rank++] = d->copies[i];
+      for (uint32_t i = 0; i < lead; i++) dim[rank++] = m->dim[i];
+      v = graph_expand(c->g, v, (1u << d->copies_rank) - 1, rank, dim);
+    }
+    scope_bind(c, m->scope, p->at[k].name, v_node(v, d->span), d->span);
+  }
+  return bind_canonical(c, m->scope, d);
+}
+static bool is_vector(const DistValue *d) {
+  const Params *p = form_params(d->decl, d->form);
+  if (type_rank(d->decl->as.dist.support)) return true;
+  for (uint32_t k = 0; k < p->n; k++)
+    if (type_rank(p->at[k].type)) return true;
+  return false;
+}
+
+/* Binds the plain members that `e` names (mean, entropy, helpers), in dependency order by recursion. */
+static void bind_members(Checker *c, Scope *s, const DistValue *d, const Expr *e, uint32_t depth);
+static const Member *member_of(const DistValue *d, Name name) {
+  const Member *m = d->form >= 0 ? member_find(&d->decl->as.dist.forms.at[d->form].members, name) : NULL;
+  return m ? m : member_find(&d->decl->as.dist.members, name);
+}
+static void bind_member(Checker *c, Scope *s, const DistValue *d, Name name, uint32_t depth) {
+  if (scope_find(s, name) || depth > 50) return;
+  const Member *m = member_of(d, name);
+  if (!m) return;
+  bind_members(c, s, d, m->body, depth + 1);
+  Value v = eval(c, s, m->body);
+  scope_bind(c, s, name, v, m->span);
+}
+static void bind_args(Checker *c, Scope *s, const DistValue *d, const Args *a, uint32_t depth) {
+  for (uint32_t i = 0; i < a->n; i++) bind_members(c, s, d, a->at[i].value, depth);
+}
+static void bind_members(Checker *c, Scope *s, const DistValue *d, const Expr *e, uint32_t depth) {
+  if (!e) return;
+  switch (e->kind) {
+    case EX_NAME:  bind_member(c, s, d, e->as.name, depth); return;
+    case EX_FIELD: bind_members(c, s, d, e->as.field.base, depth); return;
+    case EX_CALL:  if (e->as.call.callee->kind != EX_NAME) bind_members(c, s, d, e->as.call.callee, depth); bind_args(c, s, d, &e->as.call.args, depth); return;
+    case EX_INDEX: bind_members(c, s, d, e->as.index.base, depth); bind_args(c, s, d, &e->as.index.args, depth); return;
+    case EX_LIST:  for (uint32_t i = 0; i < e->as.list.n; i++) bind_members(c, s, d, e->as.list.at[i], depth); return;
+    case EX_OP:    bind_members(c, s, d, e->as.op.a, depth); bind_members(c, s, d, e->as.op.b, depth); return;
+    case EX_COMPREHENSION: bind_members(c, s, d, e->as.comprehension.body, depth); return;
+    case EX_REDUCE: bind_members(c, s, d, e->as.reduce.body, depth); return;
+    case EX_CHOICE: bind_members(c, s, d, e->as.choice.condition, depth); bind_members(c, s, d, e->as.choice.yes, depth); bind_members(c, s, d, e->as.choice.no, depth); return;
+    case EX_NUMBER: case EX_STRING: case EX_RANGE: case EX_LOG_DENSITY: case EX_DRAW: case EX_INSTANCE: case EX_BAD: return;
+  }
+}
+
+static Val from_axes(Checker *c, const DistValue *d, const MemberScope *m, Val v) {
+  for (uint32_t i = d->copies_rank + m->lead; i-- > 0;) v = graph_to_dim(c->g, v, m->axis[i], 0);
+  return v;
+}
+
+static Val member_value(Checker *c, const DistValue *d, Name name, Val x, const Shape *event) {
+  bool vector = is_vector(d);
+  MemberScope m;
+  if (!member_scope(c, d, vector, &m)) return NO_VAL;
+  const Member *member;
+  if (x != NO_VAL) {
+    member = d->form >= 0 ? function_find(&d->decl->as.dist.forms.at[d->form].members, name) : NULL;
+    if (!member) member = function_find(&d->decl->as.dist.members, name);
+  } else {
+    member = member_of(d, name);
+  }
+  if (!member) return NO_VAL;
+  if (x != NO_VAL) {
+    if (vector) for (uint32_t i = 0; i < d->copies_rank + m.lead; i++) x = graph_to_axis(c->g, x, 0, m.axis[i]);
+    scope_bind(c, m.scope, member->params.at[0]->as.name, v_node(x, member->span), member->span);
+  }
+  const Shape *saved = c->draw_shape;
+  if (event) {
+    uint32_t n = vector ? d->copies_rank + m.lead : 0;
+    c->draw_shape = graph_shape(c->g, event->axes | m.axes, event->rank - n, event->dim + n);
+  }
+  c->nested++;
+  bind_members(c, m.scope, d, member->body, 0);
+  Val v = eval_node(c, m.scope, member->body);
+  c->nested--;
+  c->draw_shape = saved;
+  if (v == NO_VAL) return NO_VAL;
+  return vector ? from_axes(c, d, &m, v) : v;
+}
+
+Val dist_member(Typed *t, Graph *g, const DistValue *d, const char *member, Val x, const Shape *event, uint32_t draw) {
+  Checker *c = t->check;
+  Graph *saved = c->g;
+  uint32_t saved_draw = c->draw, used = c->draws_used;
+  c->g = g, c->draw = draw, c->draws_used = 0;
+  Span at = g->span;
+  Val v = member_value(c, d, name_of(member), x, event);
+  g->span = at;
+  c->g = saved, c->draw = saved_draw, c->draws_used = used;
+  return v;
+}
+
+/* note [kl]  KL(a || b) is a's `kl(B(p, q)) = ...`: p, q name b's canonical parameters, `kl(B(logit: p))` those of b's own form.  A member
+ * written for a's form goes before one of the header.  Against a distribution of scalars, a vector's `kl` sees the vector of
+ * parameters, or one for all elements. */
+static bool kl_takes(const Member *m, const DistValue *b) {
+  if (m->name != name_of("kl") || m->params.n != 1) return false;
+  const Expr *e = m->params.at[0];
+  if (e->kind != EX_CALL || e->as.call.callee->kind != EX_NAME || e->as.call.callee->as.name != b->decl->name) return false;
+  for (uint32_t i = 0; i < e->as.call.args.n; i++) {
+    Name word = e->as.call.args.at[i].name;
+    bool found = !word;
+    for (uint32_t k = 0; word && k < b->nargs; k++) found |= form_params(b->decl, b->form)->at[k].name == word;
+    if (!found) return false;
+  }
+  return true;
+}
+static const Member *kl_member(const DistValue *a, const DistValue *b) {
+  if (is_vector(b) && !is_vector(a)) return NULL;
+  for (int own = a->form >= 0; own >= 0; own--) {
+    const Members *ms = own ? &a->decl->as.dist.forms.at[a->form].members : &a->decl->as.dist.members;
+    for (uint32_t i = 0; i < ms->n; i++)
+      if (kl_takes(&ms->at[i], b)) return &ms->at[i];
+  }
+  return NULL;
+}
+bool dist_has_kl(Typed *t, const DistValue *a, const DistValue *b) { (void)t; return kl_member(a, b) != NULL; }
+
+Val dist_kl(Typed *t, Graph *g, const DistValue *a, const DistValue *b, const Shape *event) {
+  const Member *m = kl_member(a, b);
+  if (!m) return NO_VAL;
+  Checker *c = t->check;
+  Graph *saved = c->g;
+  c->g = g;
+  MemberScope ma, mb;
+  bool vector = is_vector(a), mixed = vector && !is_vector(b);
+  Val v = NO_VAL;
+  if (member_scope(c, a, vector, &ma) && member_scope(c, b, vector && !mixed, &mb)) {
+    const Args *names = &m->params.at[0]->as.call.args;
+    Scope *s = scope_new(c, ma.scope, a->module);
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < names->n; i++) {
+      Name word = names->at[i].name ? names->at[i].name : next < b->decl->as.dist.params.n ? b->decl->as.dist.params.at[next++].name : NULL;
+      Binding *param = word ? scope_find(mb.scope, word) : NULL;
+      if (!param || names->at[i].value->kind != EX_NAME) continue;
+      Value value = param->value;
+      if (mixed && value.kind == V_NODE && shape_of(g, value.as.node)->rank)       /* leading axes as those of a */
+        for (uint32_t k = 0; k < a->copies_rank + ma.lead && shape_of(g, value.as.node)->rank; k++) value.as.node = graph_to_axis(g, value.as.node, 0, ma.axis[k]);
+      scope_bind(c, s, names->at[i].value->as.name, value, m->span);
+    }
+    c->nested++;
+    bind_members(c, s, a, m->body, 0);
+    v = eval_node(c, s, m->body);
+    c->nested--;
+    if (v != NO_VAL && vector) v = from_axes(c, a, &ma, v);
+    /* parameters that are the same for all elements: the sum over elements is still wanted */
+    if (v != NO_VAL && shape_of(g, v)->rank < event->rank && !vector) v = graph_spread(g, v, event);
+  }
+  c->g = saved;
+  return v;
+}
+
+/* ---- members called by the user */
+bool dist_has_function(const DistValue *d, Name name) {
+  if (name == name_of("kl")) return true;
+  return (d->form >= 0 && function_find(&d->decl->as.dist.forms.at[d->form].members, name)) || function_find(&d->decl->as.dist.members, name);
+}
+static const Shape *event_of(Checker *c, const DistValue *d, Span at) {
+  uint32_t rank, dim[DIM_MAX];
+  AxisSet axes = 0;
+  for (uint32_t k = 0; k < d->nargs; k++) axes |= shape_of(c->g, d->arg[k])->axes;
+  return dist_event(c, d, at, &rank, dim) ? graph_shape(c->g, axes, rank, dim) : NULL;
+}
+Value dist_call(Checker *c, const DistValue *d, Name name, Value x, Span at) {
+  if (x.kind == V_BAD) return x;
+  const Shape *event = event_of(c, d, at);
+  if (!event) return v_bad(at);
+  if (name == name_of("kl")) {
+    const DistValue *other = x.kind == V_DIST ? x.as.dist : NULL;
+    if (x.kind == V_SITES) {
+      Site *site = sites_one(c, x);
+      if (!site) return v_bad(at);
+      other = &site->dist;
+    }
+    if (!other) {
+      diag_at(c->diag, E0302, x.span, "`kl` compares with a distribution, and this is %s", value_kind_text(x));
+      return v_bad(at);
+    }
+    const Shape *theirs = event_of(c, other, at);
+    if (!theirs) return v_bad(at);
+    if (event->rank && theirs->rank && (event->rank != theirs->rank || memcmp(event->dim, theirs->dim, event->rank * sizeof *event->dim) != 0)) {
+      diag_at(c->diag, E0301, at, "the two distributions have different shapes: %s and %s", shape_text(c, event), shape_text(c, theirs));
+      return v_bad(at);
+    }
+    Val v = dist_kl(c->t, c->g, d, other, event->rank >= theirs->rank ? event : theirs);
+    if (v == NO_VAL)
+      diag_help(diag_at(c->diag, E0203, at, "the library knows no divergence of `%s` from `%s`", d->decl->name, other->decl->name), "in an objective, `KL(q.z || p.z)` estimates it from draws");
+    return v_node(v, at);
+  }
+  Val v = value_node(c, x);
+  if (v == NO_VAL) return v_bad(at);
+  const Shape *have = shape_of(c->g, v);
+  if (!(have->rank == event->rank && memcmp(have->dim, event->dim, have->rank * sizeof *have->dim) == 0) && !(!is_vector(d) && (have->rank == 0 || event->rank == 0))) {
+    diag_mark(diag_at(c->diag, E0301, x.span, "`%s` is of values of shape %s", d->decl->name, shape_text(c, event)), "%s", shape_text(c, have));
+    return v_bad(at);
+  }
+  c->g->span = at;
+  return v_node(member_value(c, d, name, v, NULL), at);
+}
+Val dist_entropy(Checker *c, const DistValue *d, Span at) {
+  const Shape *event = event_of(c, d, at);
+  if (!event) return NO_VAL;
+  Val v = member_value(c, d, name_of("entropy"), NO_VAL, NULL);
+  if (v == NO_VAL) {
+    diag_help(diag_at(c->diag, E0203, at, "the library gives `%s` no entropy", d->decl->name), "of a site, `H(q.z)` is estimated from draws");
+    return NO_VAL;
+  }
+  if (!is_vector(d) && shape_of(c->g, v)->rank < event->rank) v = graph_spread(c->g, v, event);
+  return sum_event(c, v);
+}
+
+/* ---- check lines */
+/* `check logpdf(2.0; shape: 3, rate: 1) = -1.3`: within 1e-9 of what is written, relatively, or 1e-15 where it is next to 0. */
+void dist_check_lines(Checker *c, Module *m, const Decl *d) {
+  Scope *s = scope_new(c, NULL, m);
+  Function *f = NEW(c->arena, Function);
+  f->decl = d, f->module = m;
+  for (uint32_t i = 0; i < d->as.dist.checks.n; i++) {
+    const Check *k = &d->as.dist.checks.at[i];
+    Value of = dist_apply(c, s, f, k->args, NULL, k->span);
+    if (of.kind != V_DIST) continue;
+    Value v;
+    if (k->at.n) v = dist_call(c, of.as.dist, k->member, eval(c, s, k->at.at[0].value), k->span);
+    else v = dist_field(c, of.as.dist, k->member, k->span);
+    Val pair[2] = {v.kind == V_BAD ? NO_VAL : value_node(c, v), eval_node(c, s, k->value)};
+    if (pair[0] == NO_VAL || pair[1] == NO_VAL) continue;
+    EvalInput in = {0};
+    EvalResult out;
+    char error[256];
+    if (!is_constant(c->g, pair[0]) || !is_constant(c->g, pair[1])) { diag_at(c->diag, E0303, k->span, "a check is of numbers known when compiled"); continue; }
+    if (!graph_eval(c->arena, c->g, pair, 2, &in, &out, error)) { diag_at(c->diag, E0308, k->span, "this check cannot be evaluated: %s", error); continue; }
+    uint64_t na = out.size[pair[0]], nb = out.size[pair[1]];
+    double sum = 0, want = out.value[pair[1]][0];
+    bool good = nb == 1 || na == nb;
+    for (uint64_t e = 0; good && nb > 1 && e < na; e++) {
+      double x = out.value[pair[0]][e], y = out.value[pair[1]][e];
+      good = x == y || fabs(x - y) <= 1e-9 * fabs(y) + 1e-15;
+    }
+    for (uint64_t e = 0; nb == 1 && e < na; e++) sum += out.value[pair[0]][e];    /* one number: of all elements together */
+    if (nb == 1) good = sum == want || fabs(sum - want) <= 1e-9 * fabs(want) + 1e-15;
+    if (!good) diag_mark(diag_at(c->diag, E0308, k->span, "`%s` of `%s` is not what this check says", k->member, d->name), "it is %.16g", nb == 1 ? sum : out.value[pair[0]][0]);
+  }
+}
+
+/* d.mean, d.scale: an argument, a canonical parameter, or a member without arguments. */
+Value dist_field(Checker *c, const DistValue *d, Name field, Span at) {
+  MemberScope m;
+  bool vector = is_vector(d);
+  if (!member_scope(c, d, vector, &m)) return v_bad(at);
+  Binding *b = scope_find(m.scope, field);
+  if (!b) {
+    bind_member(c, m.scope, d, field, 0);
+    b = scope_find(m.scope, field);
+  }
+  if (!b) {
+    DiagItem *i = diag_at(c->diag, E0203, at, "`%s` has no `%s`", d->decl->name, field);
+    print_forms(c, d->decl, i);
+    return v_bad(at);
+  }
+  if (b->value.kind != V_NODE || !vector) return b->value;
+  return v_node(from_axes(c, d, &m, b->value.as.node), at);
+}
+
+Val dist_draw(Checker *c, DistValue *d, Name name, bool once, Span at) {
+  uint32_t rank, dim[DIM_MAX];
+  if (!dist_event(c, d, at, &rank, dim)) return NO_VAL;
+  AxisSet axes = c->plates;
+  for (uint32_t k = 0; k < d->nargs; k++) axes |= shape_of(c->g, d->arg[k])->axes;
+  const Shape *event = graph_shape(c->g, axes, rank, dim);
+  uint32_t draw = graph_draw(c->g, (Draw){name, at, once});
+  Val v = dist_member(c->t, c->g, d, "sample", NO_VAL, event, draw);
+  if (v == NO_VAL) {
+    diag_at(c->diag, E0503, at, "`%s` cannot be drawn from: the library gives it no `sample`", d->decl->name);
+    return NO_VAL;
+  }
+  c->g->span = at;
+  if (shape_of(c->g, v)->rank < rank) v = graph_spread(c->g, v, event);
+  return graph_assume(c->g, v, dist_support(c, d));
+}

@@ -1,0 +1,175 @@
+/* Words of messages: how ranges, plates and source text are told, what a wrong name was meant to be, and what is known of a
+ * name that is not defined where it stands.  Nothing here decides whether something is wrong. */
+#include "value.h"
+#include <stdlib.h>
+
+/* "once", "for each row", "for each user and item" */
+const char *each_text(Checker *c, AxisSet axes) {
+  Name text = NULL;
+  for (uint32_t i = 0; i < c->g->axis.n; i++)
+    if (axes >> i & 1) text = text ? name_printf("%s and %s", text, c->g->axis.at[i].name) : name_printf("for each %s", c->g->axis.at[i].name);
+  return text ? text : "once";
+}
+
+/* What follows "must be": "positive", "within [0, 1]", "a whole number from 0 to 9". */
+const char *must_text(Range r) {
+  switch (r.form) {
+    case FORM_PLAIN:         break;
+    case FORM_SIMPLEX:       return "a simplex (numbers from 0 that sum to 1)";
+    case FORM_ORDERED:       return "ordered";
+    case FORM_CHOLESKY:      return "a Cholesky factor";
+    case FORM_CORR_CHOLESKY: return "a Cholesky factor of correlations";
+  }
+  bool lo = r.lo > RANGE_REAL.lo, hi = r.hi < RANGE_REAL.hi;
+  if (r.whole && r.lo == 0 && r.hi == 1) return "0 or 1";
+  if (r.whole && lo && hi) return name_printf("a whole number from %g to %g", r.lo, r.hi);
+  if (r.whole) return lo ? name_printf("a whole number from %g", r.lo) : "a whole number";
+  if (lo && hi) return name_printf("within %s%g, %g%s", r.lo_open ? "(" : "[", r.lo, r.hi, r.hi_open ? ")" : "]");
+  if (lo && r.lo == 0) return r.lo_open ? "positive" : "at least 0";
+  if (lo) return name_printf("%s %g", r.lo_open ? "above" : "at least", r.lo);
+  if (hi) return name_printf("%s %g", r.hi_open ? "below" : "at most", r.hi);
+  return "real";
+}
+/* What follows "and this": "is -1", "may be 0", "may be negative". */
+const char *but_text(Range have, Range want) {
+  if (have.lo == have.hi) return name_printf("is %g", have.lo);
+  if (have.lo < want.lo) return want.lo == 0 ? "may be negative" : name_printf("may be below %g", want.lo);
+  if (have.lo == want.lo && want.lo_open && !have.lo_open) return name_printf("may be %g", want.lo);
+  if (have.hi > want.hi) return name_printf("may be above %g", want.hi);
+  if (have.hi == want.hi && want.hi_open && !have.hi_open) return name_printf("may be %g", want.hi);
+  if (want.whole && !have.whole) return "may be a fraction";
+  return "may not be";
+}
+
+const char *range_text(Checker *c, Range r) {
+  char *text = NULL;
+  size_t size;
+  FILE *f = open_memstream(&text, &size);
+  range_print(r, f);
+  fclose(f);
+  const char *kept = arena_copy(c->arena, text, size);
+  free(text);
+  return kept;
+}
+
+/* The text as written, or "..." when it is long or goes over a line's end. */
+const char *source_words(Checker *c, Span at) {
+  const Source *s = at.end > at.at ? source_place(c->t->sources, at.at).source : NULL;
+  if (!s || at.end - at.at > 40 || at.end > s->base + s->size) return "...";
+  const char *text = s->text + (at.at - s->base);
+  for (uint32_t i = 0; i < at.end - at.at; i++)
+    if (text[i] == '\n' || text[i] == '#' || text[i] == '\r') return "...";
+  return name_of_n(text, at.end - at.at);
+}
+
+/* Words of other systems, and what they are called here. */
+static const struct { const char *theirs, *ours; } aliases[] = {
+  {"loc", "mean"}, {"mu", "mean"}, {"std", "scale"}, {"sd", "scale"}, {"sigma", "scale"}, {"stddev", "scale"}, {"var", "variance"},
+  {"probs", "prob"}, {"p", "prob"}, {"logits", "logit"}, {"concentration", "shape"}, {"alpha", "shape"}, {"lambda", "rate"}, {"lam", "rate"},
+  {"gaussian", "Normal"}, {"Gaussian", "Normal"}, {"norm", "Normal"}, {"Dirac", "Delta"}, {"OneHotCategorical", "OneHot"}, {"ContinuousBernoulli", "RelaxedBernoulli"},
+  {"GumbelSoftmax", "Concrete"}, {"RelaxedOneHotCategorical", "Concrete"}, {"MultivariateNormalTriL", "MultivariateNormal"},
+  {"ln", "log"}, {"reduce_sum", "sum"}, {"reduce_mean", "mean"}, {"logsumexp", "log_sum_exp"}, {"matmul", "@"}, {"concatenate", "concat"}, {"detach", "stop"},
+  {"stop_gradient", "stop"}, {"clamp", "clip"}, {"where", "select"}, {"linear", "dense"}, {"Linear", "dense"}, {"Dense", "dense"},
+  {"reinforce", "score"}, {"reparam", "pathwise"}, {"reparameterize", "pathwise"}, {"gumbel_softmax", "concrete"}, {"st", "straight_through"},
+  {"xavier", "glorot"}, {"xavier_uniform", "glorot"}, {"xavier_normal", "glorot_normal"}, {"kaiming", "he"},
+  {"float", "real"}, {"double", "real"}, {"vector", "real"}, {"matrix", "real"}, {"int", "count"}, {"bool", "bit"}, {"binary", "bit"}, {"categorical", "class"},
+  {"nonnegative", "nonneg"}, {"probability", "unit"},
+  {"learning_rate", "lr"}, {"batch_size", "batch"}, {"batchsize", "batch"}, {"num_epochs", "epochs"}, {"optim", "optimizer"}, {"optimiser", "optimizer"}, {"adamw", "adam"},
+};
+Name name_meant(Name wrong, const Name *candidates, size_t n) {
+  for (size_t i = 0; i < LEN(aliases); i++) {
+    if (strcmp(aliases[i].theirs, wrong) != 0) continue;
+    Name ours = name_of(aliases[i].ours);
+    for (size_t k = 0; k < n; k++)
+      if (candidates[k] == ours) return ours;
+  }
+  return name_nearest(wrong, candidates, n);
+}
+
+/* Where the statements define `name`, if they do; `inside`: in a `for`, whose names belong to one turn. */
+Span defined_at(const Stmts *body, Name name, bool *inside) {
+  for (uint32_t i = 0; i < body->n; i++) {
+    const Stmt *st = body->at[i];
+    Span at = NO_SPAN;
+    bool turn = false;
+    switch (st->kind) {
+      case ST_LET:  if (st->as.let.target.name == name) at = st->as.let.target.span; break;
+      case ST_SITE: if (st->as.site.target.name == name) at = st->as.site.target.span; break;
+      case ST_PARAM: case ST_STATE: if (st->as.param.name == name) at = st->as.param.name_span; break;
+      case ST_FOR:  at = defined_at(&st->as.loop.body, name, &turn); if (at.end) turn = true; break;
+      case ST_EACH: at = defined_at(&st->as.each.body, name, &turn); break;
+      case ST_IF:
+        at = defined_at(&st->as.branch.yes, name, &turn);
+        if (!at.end) at = defined_at(&st->as.branch.no, name, &turn);
+        break;
+      case ST_UPDATE: case ST_RETURN: case ST_PRIOR: break;
+    }
+    if (at.end) { *inside = turn; return at; }
+  }
+  return NO_SPAN;
+}
+
+/* Everything the statements would have defined is bad from here on: told once, by what stopped them. */
+void poison(Checker *c, Scope *s, const Stmts *body) {
+  for (uint32_t i = 0; i < body->n; i++) {
+    const Stmt *st = body->at[i];
+    Name name = NULL;
+    switch (st->kind) {
+      case ST_LET:    name = st->as.let.target.name; break;
+      case ST_SITE:   name = st->as.site.target.name; break;
+      case ST_PARAM: case ST_STATE: name = st->as.param.name; break;
+      case ST_FOR:    poison(c, s, &st->as.loop.body); break;
+      case ST_EACH:   poison(c, s, &st->as.each.body); break;
+      case ST_IF:     poison(c, s, &st->as.branch.yes); poison(c, s, &st->as.branch.no); break;
+      case ST_UPDATE: case ST_RETURN: case ST_PRIOR: break;
+    }
+    if (!name) continue;
+    Binding *b = scope_find(s, name);
+    if (!b) scope_bind(c, s, name, v_bad(st->span), st->span);
+    else if (b->value.kind == V_FAMILY) b->value = v_bad(b->span);
+    if (c->program && s->program == c->program && !program_failed(c->program, name)) vec_push(c->arena, &c->program->failed, name);
+  }
+}
+
+/* Does this value of the template need the variable `name`? */
+static bool reads(const Graph *g, Val v, Name name, uint8_t *seen) {
+  const Node *n = node_of(g, v);
+  if (n->op == OP_input && n->attr.leaf.id == 0 && n->attr.leaf.name == name) return true;
+  if (seen[v]) return false;
+  seen[v] = 1;
+  for (uint32_t i = 0; i < n->nargs; i++)
+    if (reads(g, n->arg[i], name, seen)) return true;
+  return false;
+}
+bool reads_variable(Checker *c, Val v, Name name) {
+  uint8_t *seen = calloc(c->t->graph->node.n, 1);
+  if (!seen) BUG("out of memory");
+  bool yes = reads(c->t->graph, v, name, seen);
+  free(seen);
+  return yes;
+}
+
+/* Why a value is not known when compiled: the first option, data or parameter it needs. */
+static Val not_known(const Graph *g, Val v, uint8_t *seen) {
+  const Node *n = node_of(g, v);
+  if (n->op == OP_option || n->op == OP_input || n->op == OP_param) return v;
+  if (seen[v]) return NO_VAL;
+  seen[v] = 1;
+  for (uint32_t i = 0; i < n->nargs; i++) {
+    Val found = not_known(g, n->arg[i], seen);
+    if (found != NO_VAL) return found;
+  }
+  return NO_VAL;
+}
+void tell_not_known(Checker *c, DiagItem *i, Val v) {
+  uint8_t *seen = arena_alloc(c->arena, c->g->node.n + 1);
+  Val why = not_known(c->g, v, seen);
+  if (why == NO_VAL) return;
+  const Node *n = node_of(c->g, why);
+  if (n->op == OP_option) {
+    diag_mark(i, "`%s` is an option: its value is given when the trainer runs", n->attr.leaf.name);
+    diag_help(i, "make it a constant, `const %s = ...`, which `svic -D %s=...` sets", n->attr.leaf.name, n->attr.leaf.name);
+  } else if (n->op == OP_param) diag_mark(i, "this depends on the parameter `%s`", n->attr.leaf.name);
+  else if (n->attr.leaf.id == 0) diag_mark(i, "this depends on `%s`", n->attr.leaf.name);
+  else if (n->attr.leaf.id == UINT32_MAX) diag_mark(i, "this depends on `training`");
+}

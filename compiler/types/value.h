@@ -1,0 +1,163 @@
+/* Values of the language while it is checked: numbers and tensors are graph nodes, everything else is known when compiled. */
+#ifndef SVIC_VALUE_H
+#define SVIC_VALUE_H
+#include "types.h"
+
+typedef enum { V_BAD, V_NODE, V_LIST, V_FUNCTION, V_DIST, V_PROGRAM, V_SITES, V_MODULE, V_FAMILY, V_RANGE, V_DURATION, V_SCHEDULE, V_INIT } ValueKind;
+typedef struct Value    Value;
+typedef struct Scope    Scope;
+typedef struct Builtin  Builtin;
+typedef struct Function Function;
+typedef VEC(Value) Values;
+typedef struct { uint32_t n; int32_t at[4]; } Key;                /* index of a family member */
+typedef struct { VEC(Key) key; VEC(Value) value; VEC(Span) span; } Family;
+
+struct Function {
+  const Builtin *builtin;             /* or */
+  const Decl    *decl;                /* net, fun, objective, dist */
+  Module        *module;
+  int            form;                /* dist reached by a form's name: always -1 here */
+  Args           bound;               /* instance or partial application: arguments after the first */
+  Scope         *bound_scope;
+  Name           path;                /* instance: where its parameters live; NULL: each call has its own */
+};
+struct Value {
+  ValueKind kind;
+  Span      span;                     /* where the expression was */
+  union {
+    Val       node;
+    Values   *list;
+    Function *function;
+    DistValue *dist;
+    Program  *program;
+    struct { Program *program; Name base; Key *key; } sites;      /* p.z, p.z[2] */
+    Module   *module;
+    Family   *family;
+    struct { int32_t first, last, by; } range;
+    struct { double amount; SviUnit unit; } duration;
+    SviSchedule *schedule;
+    struct { SviInitKind kind; double a, b; int32_t data; bool glorot, glorot_normal, he; } init;
+  } as;
+};
+
+typedef struct { Name name; Value value; Span span; bool used; } Binding;
+struct Scope { Scope *parent; Module *module; VEC(Binding) bindings; Program *program; };
+
+struct Module {
+  Name   name;
+  const Ast *ast;
+  Scope *scope;                       /* memo of evaluated declarations */
+  VEC(Name) busy;                     /* constants being evaluated: cycles */
+};
+
+typedef struct { Name path; uint32_t n; } PathCount;
+typedef struct { Program *program; int32_t particles; } Within;
+typedef struct Checker {
+  Typed   *t;
+  Arena   *arena;
+  Diag    *diag;
+  Graph   *g;                         /* where nodes are built: the template, or an entry's graph */
+  Module  *main;
+  VEC(Module *) modules;
+  const char *const *search; uint32_t nsearch;
+  const Define *defines; uint32_t ndefine; bool *define_used;
+  Name     path;                      /* of parameters made now: "p.mlp" */
+  VEC(PathCount) counts;
+  Program *program;                   /* being checked, or NULL */
+  AxisSet  plates;                    /* of the statement */
+  bool     objective;                 /* inside maximize, minimize, report */
+  bool     alone;                     /* ... in which a density without an expectation was told of */
+  VEC(Within) within;   /* enclosing expectations */
+  bool     in_prepare;                /* inside a data declaration's right side */
+  AxisSet  indices;                   /* index axes of the comprehensions around */
+  const Args *named;                  /* of the built-in function being called */
+  uint32_t draws_used;
+  uint32_t draw;                      /* draw to use for randomness in a dist member */
+  AxisSet  draw_axes; const Shape *draw_shape;
+  uint32_t depth, nested;             /* nested: members of distributions being evaluated inside one another */
+  VEC(const Decl *) endless;          /* called themselves without end: not expanded again */
+} Checker;
+
+/* ---- expr.c */
+Value eval           (Checker *c, Scope *s, const Expr *e);
+Val   eval_node      (Checker *c, Scope *s, const Expr *e);                       /* NO_VAL after a message */
+bool  want_size      (Checker *c, Scope *s, const Expr *e, uint32_t *out);        /* a whole number >= 0 known when compiled */
+bool  want_whole     (Checker *c, Scope *s, const Expr *e, int32_t *out);
+bool  want_number    (Checker *c, Scope *s, const Expr *e, double *out);
+Val   value_node     (Checker *c, Value v);                                       /* as a tensor; message if it is not one */
+Val   join_op       (Checker *c, OpKind op, Val a, Val b, Span at, Span sa, Span sb);   /* elementwise, shapes checked */
+Val   sum_event      (Checker *c, Val v);
+Value lookup         (Checker *c, Scope *s, Name name, Span at);
+Scope *scope_new     (Checker *c, Scope *parent, Module *module);
+void   scope_bind    (Checker *c, Scope *s, Name name, Value v, Span at);
+Binding *scope_find  (Scope *s, Name name);
+Value  v_node(Val v, Span at);
+Value  v_bad (Span at);
+const char *shape_text(Checker *c, const Shape *s);
+const char *value_kind_text(Value v);
+Site *sites_one(Checker *c, Value v);
+Name  member_name(Name base, const Key *key);
+
+/* ---- apply.c */
+Value apply          (Checker *c, Scope *s, Value callee, Args args, Value *piped, Span at);
+Value call_builtin   (Checker *c, const Builtin *b, Values *args, Args names, Span at);
+const Builtin *builtin_find(Name name);
+const char *builtin_name(size_t i);                                               /* NULL after the last */
+Value run_body       (Checker *c, Scope *s, const Stmts *body, bool *returned);   /* statements of nets and programs: program.c */
+Name  path_child     (Checker *c, Name parent, Name child);
+
+/* ---- dist.c */
+Value dist_apply     (Checker *c, Scope *s, const Function *f, Args args, Value *piped, Span at);
+bool  dist_event     (Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_t *dim);   /* event dims of one draw, copies included */
+Range dist_support   (Checker *c, const DistValue *d);
+bool  dist_discrete  (Checker *c, const DistValue *d);
+Value dist_field     (Checker *c, const DistValue *d, Name field, Span at);
+bool  dist_has_function(const DistValue *d, Name name);                                   /* logpdf, kl, ...: members with an argument */
+Value dist_call      (Checker *c, const DistValue *d, Name name, Value x, Span at);
+Val   dist_entropy   (Checker *c, const DistValue *d, Span at);                              /* summed over the event; NO_VAL after a message */
+Val   dist_draw      (Checker *c, DistValue *d, Name draw_name, bool once, Span at);  /* `draw D`: in c->g, over c->plates */
+void  dist_check_lines(Checker *c, Module *m, const Decl *d);
+
+/* ---- types of data, parameters, arguments: type.c */
+typedef struct { Range range; uint32_t rank; uint32_t dim[DIM_MAX]; const char *text; } TypeInfo;
+bool  type_eval      (Checker *c, Scope *s, const Type *t, TypeInfo *out);
+bool  range_of_type  (Checker *c, Scope *s, const Type *t, Range *range, uint32_t *own_dims);    /* element only */
+const char *range_word(Range r);                                                            /* "positive", or the interval */
+Val   unconstrain_leaf(Checker *c, Val leaf, Range r);                                        /* stored value to the parameter's value */
+double constrain_inverse(double x, Range r);
+
+/* ---- told.c: words of messages */
+const char *each_text   (Checker *c, AxisSet axes);                                         /* "once", "for each row" */
+const char *must_text   (Range want);                                                       /* after "must be" */
+const char *but_text    (Range have, Range want);                                           /* after "and this" */
+const char *range_text  (Checker *c, Range r);                                              /* "[0, inf)" */
+const char *source_words(Checker *c, Span at);
+Name        name_meant  (Name wrong, const Name *candidates, size_t n);                     /* an alias of another system, or the nearest */
+Span        defined_at  (const Stmts *body, Name name, bool *inside);
+void        poison      (Checker *c, Scope *s, const Stmts *body);
+void        tell_not_known(Checker *c, DiagItem *i, Val v);
+bool        reads_variable(Checker *c, Val v, Name name);                                   /* in the template */
+
+/* ---- program.c, objective.c, check.c */
+void  builtin_names(FILE *out);
+void  library_names(FILE *out);
+const char *plates_text(Checker *c, AxisSet axes);
+const char *library_file(size_t i);                                                      /* name of the i-th, or NULL */
+const char *library_text(const char *name, size_t *size);                                /* embedded stdlib: "nn", "dist/Normal" */
+
+Program *program_find(Checker *c, Name name);
+void     program_check(Checker *c, Program *p);
+Site    *program_site(Program *p, Name name);
+bool     program_draws(const Program *p, Name base);      /* has it, by its text, sites of that name? */
+bool     program_failed(const Program *p, Name base);     /* was a statement that defines this name wrong, and told of? */
+void     program_scan(Checker *c, Program *p, const Stmts *body);
+Value    eval_expectation(Checker *c, Scope *s, const Expr *index, const Expr *call);
+Value    eval_log_density(Checker *c, Scope *s, const Expr *e);
+Value    eval_kl(Checker *c, Scope *s, const Expr *call);
+Value    eval_entropy(Checker *c, Scope *s, const Expr *call);
+Value    drawn_value(Checker *c, Program *p, Name name, Span at);
+Module  *module_load(Checker *c, Name path, Span at, const Source *from);
+Value    decl_value(Checker *c, Module *m, const Decl *d, Span at);
+const Decl *module_decl(const Module *m, Name name);
+const Decl *library_dist(Checker *c, Name name, Module **module);
+#endif

@@ -1,0 +1,382 @@
+/* The elementwise kernels in single precision, and the generator.
+ *
+ * In:  kernels.def, random.h.
+ * Out: every svi_NAME_f32 of the table; svi_threefry, svi_uniform_f32, svi_normal_f32.
+ *
+ * Every body is straight-line code: all branches of a function are computed and selects choose.  Roundings
+ * to an integer add and take away a large constant, so that no conversion can overflow, whatever comes
+ * in.  A clamp is written `x > hi ? hi : x`, which lets NaN through.  Splittings such as ln2 = HI + LO are
+ * short enough to be exact without fma too; kernels must not rely on contraction.
+ * The polynomials come from fit.py, which says how; constant arrays are folded away when the loop of
+ * horner() is unrolled. */
+#include <stdint.h>
+#include <string.h>
+#include "kernels.h"
+#include "random.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define SIZE(c) ((int)(sizeof(c) / sizeof *(c)))
+#define INF __builtin_inff()
+#define NOT_A_NUMBER __builtin_nanf("")
+#define TINY 1.17549435e-38f                 /* the smallest normal number */
+#define SHIFT 12582912.0f                    /* 1.5 * 2^23: adding it rounds to an integer */
+#define SHIFT64 6755399441055744.0           /* 1.5 * 2^52 */
+#define LOG2_E 1.44269504f
+#define LN2_HI 0.693359375f                  /* ten bits */
+#define LN2_LO -2.12194440e-4f
+#define SQRT_HALF_BITS 0x3f3504f3u
+
+INLINE uint32_t bits_of(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+INLINE float    of_bits(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+INLINE uint64_t bits_of64(double x) { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
+INLINE double   of_bits64(uint64_t u) { double x; memcpy(&x, &u, sizeof x); return x; }
+INLINE float    abs_of(float x) { return __builtin_fabsf(x); }
+
+/* c[0] x^(n-1) + ... + c[n-1] */
+INLINE float horner(const float *c, int n, float x) {
+  float s = c[0];
+  for (int i = 1; i < n; i++) s = s * x + c[i];
+  return s;
+}
+
+INLINE double horner64(const double *c, int n, double x) {
+  double s = c[0];
+  for (int i = 1; i < n; i++) s = s * x + c[i];
+  return s;
+}
+
+#define POLY(c, x) horner(c, SIZE(c), x)
+
+/* --- exp and its family ------------------------------------------------------------------------------ */
+
+/* x = k ln2 + r, |r| <= ln2/2.  k is a whole number as an int, modulo 2^32 where x is no sane argument. */
+typedef struct { float r; uint32_t k; } Reduced;
+
+INLINE Reduced exp_reduce(float x) {
+  float t = x * LOG2_E + SHIFT, n = t - SHIFT;
+  return (Reduced){ (x - n * LN2_HI) - n * LN2_LO, bits_of(t) - bits_of(SHIFT) };
+}
+
+/* 2^k for -126 <= k <= 127 */
+INLINE float two_to(uint32_t k) { return of_bits((k + 127u) << 23); }
+
+/* (exp(r) - 1 - r) / r^2 on +-ln2/2, weighted by r^2: error 3.3e-9 */
+static const float exp_c[] = {
+  0.00139357580f, 0.00836908910f, 0.0416664556f, 0.166665167f, 0.500000000f,
+};
+
+INLINE float exp_poly(float r) { return 1.0f + (r + r * r * POLY(exp_c, r)); }
+
+/* exp(x) for -87 <= x <= 88 */
+INLINE float exp_mid(float x) {
+  Reduced e = exp_reduce(x);
+  return exp_poly(e.r) * two_to(e.k);
+}
+
+/* The power of two is applied in halves: the first product is exact, and the second rounds once to
+ * infinity, to a subnormal number or to 0. */
+float svi_exp_f32(float x) {
+  x = x > 89.0f ? 89.0f : x;
+  x = x < -104.0f ? -104.0f : x;
+  Reduced e = exp_reduce(x);
+  uint32_t half = (uint32_t)((int32_t)e.k >> 1);
+  return exp_poly(e.r) * two_to(half) * two_to(e.k - half);
+}
+
+/* (exp(r) - 1 - r) / r^2 on +-ln2/2, relative to expm1(r): error 4.8e-10 */
+static const float expm1_c[] = {
+  0.000199593283f, 0.00139336905f, 0.00833319128f, 0.0416664779f, 0.166666672f, 0.500000000f,
+};
+
+INLINE float expm1_poly(float r) { return r + r * r * POLY(expm1_c, r); }
+
+/* 2^k p + (2^k - 1), with half the power of two, which k = 128 would overflow. */
+float svi_expm1_f32(float x) {
+  float a = x > 89.0f ? 89.0f : x;
+  a = a < -30.0f ? -30.0f : a;
+  Reduced e = exp_reduce(a);
+  float h = two_to(e.k - 1), y = 2.0f * (h * expm1_poly(e.r) + (h - 0.5f));
+  return abs_of(x) < 1.5e-8f ? x : y;
+}
+
+/* With t = exp(-|x|) neither tail loses digits. */
+float svi_sigmoid_f32(float x) {
+  float t = svi_exp_f32(-abs_of(x));
+  return (x >= 0.0f ? 1.0f : t) / (1.0f + t);
+}
+
+/* p / (p + 2), p = expm1(2|x|); 1 to single precision from 10 on. */
+float svi_tanh_f32(float x) {
+  float a = abs_of(x);
+  a = a > 10.0f ? 10.0f : a;
+  Reduced e = exp_reduce(2.0f * a);
+  float s = two_to(e.k), p = s * expm1_poly(e.r) + (s - 1.0f);
+  return __builtin_copysignf(p / (p + 2.0f), x);
+}
+
+/* --- log and its family ------------------------------------------------------------------------------ */
+
+/* (log(1+f) - f + f^2/2) / f^3, sqrt(1/2) <= 1+f <= sqrt(2), weighted by f^2: error 8.1e-10 */
+static const float log_c[] = {
+  0.0680491775f, -0.117258288f, 0.118885927f, -0.123964213f, 0.142181218f,
+  -0.166685268f, 0.200022265f, -0.250000000f, 0.333333105f,
+};
+
+/* k ln2 + log(1+f) + shift; `shift` is a small integer, so that k LN2_HI + shift is exact. */
+INLINE float log_sum(float k, float f, float shift) {
+  float z = f * f, y = f * z * POLY(log_c, f) + k * LN2_LO;
+  return (f + (y - 0.5f * z)) + (k * LN2_HI + shift);
+}
+
+/* x = 2^k m, sqrt(1/2) <= m < sqrt(2); x positive and normal */
+typedef struct { float m; int32_t k; } Parts;
+
+INLINE Parts split(float x) {
+  uint32_t u = bits_of(x) - SQRT_HALF_BITS;
+  return (Parts){ of_bits((u & 0x7fffffu) + SQRT_HALF_BITS), (int32_t)u >> 23 };
+}
+
+/* log(x) + shift for 0 < x < inf */
+INLINE float log_shifted(float x, float shift) {
+  int is_small = x < TINY;
+  Parts p = split(is_small ? x * 8388608.0f : x);
+  return log_sum((float)p.k - (is_small ? 23.0f : 0.0f), p.m - 1.0f, shift);
+}
+
+/* y for 0 < x < inf; inf and NaN as they are, -inf at 0, NaN below */
+INLINE float log_edges(float x, float y) {
+  y = x < INF ? y : x;
+  y = x == 0.0f ? -INF : y;
+  return x < 0.0f ? NOT_A_NUMBER : y;
+}
+
+float svi_log_f32(float x) { return log_edges(x, log_shifted(x, 0.0f)); }
+
+/* 1 + x = 2^k m to within rounding; f = m - 1 is taken as 2^-k x + (2^-k - 1), which keeps what the sum
+ * 1 + x has lost.  From 2^30 on the 1 does not matter. */
+float svi_log1p_f32(float x) {
+  float u = 1.0f + x;
+  Parts p = split(u);
+  float s = of_bits(0x3f800000u - ((uint32_t)p.k << 23)), near = x * s + (s - 1.0f);
+  float y = log_edges(u, log_sum((float)p.k, p.k < 30 ? near : p.m - 1.0f, 0.0f));
+  return abs_of(x) < 2.9e-8f ? x : y;
+}
+
+float svi_softplus_f32(float x) {
+  float t = svi_exp_f32(-abs_of(x));
+  int over = t > 0.41421356f;
+  float y = log_sum(over ? 1.0f : 0.0f, over ? 0.5f * t - 0.5f : t, 0.0f);
+  return (x > 0.0f ? x : 0.0f) + y;
+}
+
+float svi_xlogy_f32(float x, float y) {
+  float p = x * svi_log_f32(y);
+  return x == 0.0f && y == y ? 0.0f : p;
+}
+
+/* In double: a power needs y times the digits of a logarithm that its result has.
+ * log2(m)/s in s^2, s = (m-1)/(m+1): error 2.6e-14;  2^r on +-1/2: error 4.1e-11 */
+static const double log2_c[] = {
+  0.28288820846240703, 0.31990656595258660, 0.41220923032893303, 0.57707794259170531,
+  0.96179669411254076, 2.8853900817778504,
+};
+static const double exp2_c[] = {
+  1.5195577512815697e-5, 0.00015469236481716273, 0.0013333950083508023, 0.0096180274579668011,
+  0.055504103194879195, 0.24022651196252842, 0.69314718073883197, 0.99999999996194355,
+};
+
+float svi_pow_f32(float x, float y) {
+  float a = abs_of(x);
+  int is_small = a < TINY;
+  Parts p = split(is_small ? a * 8388608.0f : a);
+  double m = p.m, s = (m - 1.0) / (m + 1.0), yd = y;
+  double l = (double)(p.k - (is_small ? 23 : 0)) + s * horner64(log2_c, SIZE(log2_c), s * s);
+  l = a < INF ? l : (double)a;
+  l = a == 0.0f ? -(double)INF : l;
+
+  double t = yd * l;
+  t = t > 130.0 ? 130.0 : t;
+  t = t < -160.0 ? -160.0 : t;
+  double n = t + SHIFT64;
+  double scale = of_bits64((bits_of64(n) - bits_of64(SHIFT64) + 1023u) << 52);
+  float  z = (float)(horner64(exp2_c, SIZE(exp2_c), t - (n - SHIFT64)) * scale);
+  z = (a == 1.0f && y == y) ? 1.0f : z;
+
+  int is_huge = abs_of(y) >= 16777216.0f;    /* then y is an even integer, or NaN or infinite */
+  double w = (is_huge ? 0.0 : yd) + SHIFT64;
+  int is_whole = is_huge || w - SHIFT64 == yd;
+  uint32_t sign = is_whole ? (uint32_t)bits_of64(w) << 31 & bits_of(x) : 0;
+  z = of_bits(bits_of(z) ^ (sign & 0x80000000u));
+  z = x < 0.0f && x > -INF && !is_whole && y == y ? NOT_A_NUMBER : z;
+  return x == 1.0f || y == 0.0f ? 1.0f : z;
+}
+
+/* --- sine and cosine --------------------------------------------------------------------------------- */
+
+/* (sin(r)/r - 1) / r^2 in r^2, |r| <= pi/4: error 3.7e-9;  (cos(r) - 1 + r^2/2) / r^4: error 1.1e-10 */
+static const float sin_c[] = { -0.000195187909f, 0.00833219197f, -0.166666552f };
+static const float cos_c[] = { 2.44329713e-5f, -0.00138873130f, 0.0416666456f };
+
+/* sin(x + quarter pi/2).  The reduction is in double with pi/2 in three parts: for |x| < 2^28 the first
+ * two products and differences are exact, and what is left is good to 2^-74. */
+INLINE float sine(float x, uint32_t quarter) {
+  double t = (double)x * 0.63661977236758134 + SHIFT64, n = t - SHIFT64;
+  double r64 = ((double)x - n * 0x1.921fb4p+0) - n * 0x1.4442dp-24;
+  float  r = (float)(r64 - n * 0x1.8469898cc5170p-48);
+  uint32_t q = (uint32_t)bits_of64(t) + quarter;
+  float z = r * r;
+  float odd  = r + r * (z * POLY(sin_c, z));
+  float even = 1.0f + z * (z * POLY(cos_c, z) - 0.5f);
+  float y = of_bits(bits_of(q & 1u ? even : odd) ^ (q & 2u) << 30);
+  return abs_of(x) < 268435456.0f ? y : NOT_A_NUMBER;
+}
+
+float svi_sin_f32(float x) {
+  float y = sine(x, 0);
+  return abs_of(x) < 1e-4f ? x : y;
+}
+
+float svi_cos_f32(float x) { return sine(x, 1); }
+
+/* --- the error function and its inverse -------------------------------------------------------------- */
+
+/* erf(x)/x - 1 in x^2, |x| <= 1: error 1.5e-9;  -log(erfc x) on [1, 4], weighted by erfc: error 1.2e-9 */
+static const float erf_small[] = {
+  7.84228832e-5f, -0.000800679321f, 0.00518796267f, -0.0268536434f,
+  0.112835824f, -0.376126260f, 0.128379166f,
+};
+static const float erf_large[] = {
+  -0.000187381011f, 0.00295717479f, -0.0218749586f, 0.103181526f,
+  0.638061225f, 1.12713814f, 0.000329790695f,
+};
+
+float svi_erf_f32(float x) {
+  float a = abs_of(x), c = a > 4.0f ? 4.0f : a;
+  float small = x + x * POLY(erf_small, x * x);
+  float large = __builtin_copysignf(1.0f - exp_mid(-POLY(erf_large, c)), x);
+  return a < 1.0f ? small : large;
+}
+
+/* With w = -log(4q(1-q)):  quantile/y in w - 2.5, w in [0, 5]: error 1.9e-8;
+ * quantile in sqrt(w) - 4, w in [5, 106]: error 9.6e-8 */
+static const float ndtri_near[] = {
+  1.71499570e-9f, -2.49702090e-8f, 3.77154308e-8f, 1.32019034e-6f, -9.63030743e-6f, -1.40476614e-5f,
+  0.000617162092f, -0.00354326842f, -0.0118150320f, 0.697604060f, 4.24662685f,
+};
+static const float ndtri_far[] = {
+  6.18586432e-11f, -1.97472017e-9f, 2.60607322e-8f, -1.78787474e-7f, 6.19212813e-7f,
+  -3.85601453e-7f, -6.09262224e-6f, 3.35669356e-5f, -0.000122954516f, 0.000414109149f,
+  -0.00120283430f, 0.00177411619f, 1.42763984f, 5.43027401f,
+};
+
+/* The normal quantile at probability 1/2 + y, given y and the smaller tail q = 1/2 - |y| by themselves,
+ * since each may have digits the other has lost.  w is the variable of M. Giles, "Approximating the erfinv
+ * function" (GPU Computing Gems, 2011). */
+INLINE float quantile(float y, float q) {
+  float w = -svi_log_f32(4.0f * q * (1.0f - q));
+  float near = y * POLY(ndtri_near, w - 2.5f);
+  float far  = __builtin_copysignf(POLY(ndtri_far, __builtin_sqrtf(w) - 4.0f), y);
+  float x = w < 5.0f ? near : far;
+  return q == 0.0f ? __builtin_copysignf(INF, y) : x;
+}
+
+float svi_ndtri_f32(float p) { return quantile(p - 0.5f, p < 0.5f ? p : 1.0f - p); }
+
+float svi_erfinv_f32(float x) {
+  return 0.707106781f * quantile(0.5f * x, 0.5f * (1.0f - abs_of(x)));
+}
+
+/* --- the gamma family -------------------------------------------------------------------------------- */
+
+/* All three: on [1, 3] a polynomial in w = x - 2; below 1 the same at x + 1 and the recurrence; above 3
+ * Stirling's series, economised in 1/x^2.  z is x, or x + 1, minus 1, without rounding. */
+
+/* lgamma(2+w) / (w (1+w)): error 2.7e-8;  Stirling's correction times x, in 1/x^2: error 2.5e-9 */
+static const float lgamma_mid[] = {
+  -3.62112842e-5f, 7.77151654e-5f, -5.93278128e-5f, 0.000131819412f,
+  -0.000418698532f, 0.000943207880f, -0.00210504979f, 0.00499198260f,
+  -0.0123844454f, 0.0329655632f, -0.100317299f, 0.422784328f,
+};
+static const float lgamma_far[] = { -0.000475834153f, 0.000788863865f, -0.00277781510f, 0.0833333358f };
+
+/* Above 3, (x - 1/2)(log x - 1) + (log(2 pi) - 1)/2 + ...: every term is positive. */
+float svi_lgamma_f32(float x) {
+  int is_low = x < 1.0f, is_high = x > 3.0f;
+  float l = log_shifted(x, is_high ? -1.0f : 0.0f);
+  float z = is_low ? x : x - 1.0f, w = z - 1.0f;
+  float mid = z * w * POLY(lgamma_mid, w) + (is_low ? -l : 0.0f);
+  float r = 1.0f / x;
+  float far = (x - 0.5f) * l + (0.418938533f + r * POLY(lgamma_far, r * r));
+  float y = is_high ? far : mid;
+  y = x == 0.0f ? INF : y;
+  return x < 0.0f ? NOT_A_NUMBER : y;
+}
+
+/* digamma(2+w) / (w - w0), its zero at 2 + w0: error 1.7e-8;
+ * (log x - 1/2x - digamma x) x^2 in 1/x^2: error 5.1e-9 */
+static const float digamma_mid[] = {
+  -0.000103600280f, 0.000213820764f, -7.75839289e-5f, 0.000134919421f, -0.000731356267f,
+  0.00149634457f, -0.00272505987f, 0.00550769130f, -0.0113390945f, 0.0234531164f,
+  -0.0495512560f, 0.108999811f, -0.260738939f, 0.785307527f,
+};
+static const float digamma_far[] = { -0.00297399936f, 0.00389484270f, -0.00833180267f, 0.0833333284f };
+
+float svi_digamma_f32(float x) {
+  int is_low = x < 1.0f;
+  float r = 1.0f / x, z = is_low ? x : x - 1.0f, w = z - 1.0f;
+  float mid = ((w + 0.538367867f) - 1.24381501e-8f) * POLY(digamma_mid, w) - (is_low ? r : 0.0f);
+  float far = svi_log_f32(x) - r * (0.5f + r * POLY(digamma_far, r * r));
+  float y = x > 3.0f ? far : mid;
+  return x < 0.0f ? NOT_A_NUMBER : y;
+}
+
+/* trigamma(2+w): error 1.4e-8;  (trigamma x - 1/x - 1/2x^2) x^3 in 1/x^2: error 9.9e-9 */
+static const float trigamma_mid[] = {
+  -0.000385010993f, 0.000797910907f, 2.83161589e-5f, -0.000329989620f,
+  -0.00181883527f, 0.00374797476f, -0.00482443813f, 0.00844036695f,
+  -0.0160767548f, 0.0286748987f, -0.0500990711f, 0.0866982862f,
+  -0.147710368f, 0.246970549f, -0.404113829f, 0.644934058f,
+};
+static const float trigamma_far[] = {
+  0.0358500406f, -0.0299915317f, 0.0236747786f, -0.0333310924f, 0.166666657f,
+};
+
+float svi_trigamma_f32(float x) {
+  int is_low = x < 1.0f;
+  float r = 1.0f / x, z = is_low ? x : x - 1.0f;
+  float mid = POLY(trigamma_mid, z - 1.0f) + (is_low ? r * r : 0.0f);
+  float far = r + r * r * (0.5f + r * POLY(trigamma_far, r * r));
+  float y = x > 3.0f ? far : mid;
+  return x < 0.0f ? NOT_A_NUMBER : y;
+}
+
+/* --- random numbers ---------------------------------------------------------------------------------- */
+
+uint64_t svi_threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
+  return threefry_2x32(13, k0, k1, c0, c1);
+}
+
+uint64_t svi_threefry_20(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
+  return threefry_2x32(20, k0, k1, c0, c1);
+}
+
+float svi_uniform_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
+  uint32_t word = (uint32_t)threefry_2x32(13, k0, k1, c0, c1);
+  return ((float)(int32_t)(word >> 9) + 0.5f) * 0x1p-23f;
+}
+
+/* sin(pi v)/v in v^2, |v| <= 1/2: error 2.8e-8 */
+static const float sinpi_c[] = {
+  -0.0140226334f, 0.0869548395f, -0.600508749f, 2.55030513f, -5.16771936f, 3.14159274f,
+};
+
+/* Box and Muller's normal is sqrt(-2 log u) cos(2 pi t), t uniform.  The cosine of a uniform angle is
+ * distributed as the sine of an angle uniform on (-pi/2, pi/2), for which one short odd polynomial is
+ * enough.  u is in (0, 1], so the root is at most sqrt(66 ln2) = 6.764. */
+float svi_normal_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
+  uint64_t words = threefry_2x32(13, k0, k1, c0, c1);
+  float u = (float)(uint32_t)words * 0x1p-32f + 0x1p-33f;
+  float v = (float)(int32_t)(uint32_t)(words >> 32) * 0x1p-32f;
+  Parts p = split(u);
+  return __builtin_sqrtf(-2.0f * log_sum((float)p.k, p.m - 1.0f, 0.0f)) * (v * POLY(sinpi_c, v * v));
+}

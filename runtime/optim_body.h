@@ -1,0 +1,153 @@
+/* The loops of the optimisers.  Included by optim.c once for each width: REAL, NAME, FABS, SQRT, MOST.
+ *
+ * All loops are elementwise with the order of operations written out; built without contraction of a * b + c, every clone
+ * gives the same bits. */
+
+/* g[n] = sum of the sources' lanes, times scale.  True when an element was not finite; it is zero then. */
+CLONES static void NAME(sum_add)(REAL *restrict g, const REAL *restrict x, uint64_t n) {
+  for (uint64_t i = 0; i < n; i++) g[i] += x[i];
+}
+
+CLONES static int NAME(sum_clean)(REAL *restrict g, REAL scale, uint64_t n) {
+  int bad = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    int fine = FABS(g[i]) <= MOST;
+    bad |= !fine;
+    g[i] = fine ? g[i] * scale : (REAL)0;
+  }
+  return bad;
+}
+
+static void NAME(sum_lanes)(const Optim *o, const Segment *s, uint64_t first, uint64_t n, REAL *g) {
+  unsigned lanes = run_lanes(o->run);
+  bool fresh = true;
+  for (int i = 0; i < s->nsource; i++) {
+    bool global = s->source[i].where == SVI_IN_GLOBAL;
+    for (unsigned l = 0; l < (global ? 1 : lanes); l++) {
+      const REAL *x = (const REAL *)(global ? run_call(o->run)->global : run_lane(o->run, l)) + s->source[i].offset + first;
+      if (fresh) memcpy(g, x, n * sizeof *g); else NAME(sum_add)(g, x, n);
+      fresh = false;
+    }
+  }
+}
+
+/* x <- x - lr direction(m, v, g) after m, v <- moments(m, v, g); undo: only x <- x + lr direction(m, v, g). */
+CLONES static void NAME(update)(const Rule *r, uint64_t n, REAL *restrict x, REAL *restrict m, REAL *restrict v, const REAL *restrict g) {
+  const REAL b1 = (REAL)r->beta1, b2 = (REAL)r->beta2, a1 = (REAL)(1 - r->beta1), a2 = (REAL)(1 - r->beta2), eps = (REAL)r->eps;
+  const REAL mu = (REAL)r->momentum, lr = (REAL)(r->undo ? -r->lr : r->lr), lr1 = (REAL)((r->undo ? -r->lr : r->lr) * r->correct1);
+  const REAL c2 = (REAL)r->correct2, shrink = (REAL)(1 - r->lr * r->decay);
+  const bool move = !r->undo;
+  if (r->decay != 0 && move) for (uint64_t i = 0; i < n; i++) x[i] *= shrink;
+  switch (r->kind) {
+  case SVI_ADAM:       /* Kingma and Ba 2015 */
+    if (move) for (uint64_t i = 0; i < n; i++) {
+      REAL mi = m[i] = b1 * m[i] + a1 * g[i], vi = v[i] = b2 * v[i] + a2 * (g[i] * g[i]);
+      x[i] -= lr1 * mi / (SQRT(vi * c2) + eps);
+    } else for (uint64_t i = 0; i < n; i++) x[i] -= lr1 * m[i] / (SQRT(v[i] * c2) + eps);
+    break;
+  case SVI_ADAMAX:     /* the same, section 7.1 */
+    for (uint64_t i = 0; i < n; i++) {
+      if (move) {
+        m[i] = b1 * m[i] + a1 * g[i];
+        REAL old = b2 * v[i], now = FABS(g[i]);
+        v[i] = old > now ? old : now;
+      }
+      x[i] -= lr1 * m[i] / (v[i] + eps);
+    }
+    break;
+  case SVI_SGD:
+    for (uint64_t i = 0; i < n; i++) {
+      if (move) m[i] = mu * m[i] + g[i];
+      x[i] -= lr * m[i];
+    }
+    break;
+  case SVI_RMSPROP:    /* m is the momentum of the scaled gradient */
+    for (uint64_t i = 0; i < n; i++) {
+      if (move) {
+        v[i] = b2 * v[i] + a2 * (g[i] * g[i]);
+        m[i] = mu * m[i] + g[i] / (SQRT(v[i]) + eps);
+      }
+      x[i] -= lr * m[i];
+    }
+    break;
+  case SVI_ADAGRAD:
+    for (uint64_t i = 0; i < n; i++) {
+      if (move) v[i] += g[i] * g[i];
+      x[i] -= lr * g[i] / (SQRT(v[i]) + eps);
+    }
+    break;
+  }
+  if (r->decay != 0 && !move) for (uint64_t i = 0; i < n; i++) x[i] /= shrink;
+}
+
+CLONES static void NAME(average)(REAL keep, uint64_t n, REAL *restrict average, const REAL *restrict x) {
+  for (uint64_t i = 0; i < n; i++) average[i] += ((REAL)1 - keep) * (x[i] - average[i]);
+}
+
+static void NAME(optim_range)(Optim *o, const Task *t) {
+  REAL g[SUM];
+  REAL *x = (REAL *)o->params->value + t->segment->param, *m = (REAL *)o->state->m.value + t->segment->param;
+  REAL *v = (REAL *)o->state->v.value + t->segment->param;
+  int bad = 0;
+  for (uint64_t i = t->first; i < t->first + t->n; i += SUM) {
+    uint64_t n = t->first + t->n - i < SUM ? t->first + t->n - i : SUM;
+    NAME(sum_lanes)(o, t->segment, i, n, g);
+    bad |= NAME(sum_clean)(g, (REAL)o->rule.scale, n);
+    NAME(update)(&o->rule, n, x + i, m + i, v + i, g);
+    if (o->state->averaging && !o->rule.undo)
+      NAME(average)((REAL)o->rule.keep, n, (REAL *)o->state->average.value + t->segment->param + i, x + i);
+  }
+  if (bad) atomic_store(&o->bad, true);
+}
+
+static void NAME(optim_rows)(Optim *o, RowParam q, uint64_t first, uint64_t rows) {
+  uint64_t size = o->model->param[q.param].size, all;
+  const REAL *grad = run_out(o->run, q.out, &all);
+  REAL g[SUM];
+  int bad = 0;
+  for (uint64_t r = first; r < first + rows; r++) {
+    uint64_t at = row_index(o, q.param, r);
+    uint32_t *count = &o->state->count[q.param][at];
+    Rule rule = o->rule;
+    if (!rule.undo && *count < UINT32_MAX) ++*count;
+    rule_correct(&rule, *count);
+    for (uint64_t i = 0; i < size; i += SUM) {
+      uint64_t n = size - i < SUM ? size - i : SUM, e = at * size + i;
+      memcpy(g, grad + r * size + i, n * sizeof *g);
+      bad |= NAME(sum_clean)(g, (REAL)rule.scale, n);
+      REAL *x = (REAL *)o->params->row[q.param] + e;
+      NAME(update)(&rule, n, x, (REAL *)o->state->m.row[q.param] + e, (REAL *)o->state->v.row[q.param] + e, g);
+      if (o->state->averaging && !rule.undo) NAME(average)((REAL)rule.keep, n, (REAL *)o->state->average.row[q.param] + e, x);
+    }
+  }
+  if (bad) atomic_store(&o->bad, true);
+}
+
+static void NAME(optim_part)(Optim *o, unsigned index) {
+  if (index < o->ntask) { NAME(optim_range)(o, &o->task[index]); return; }
+  RowParam q;
+  uint64_t first, n;
+  if (optim_row_task(o, index, &q, &first, &n)) NAME(optim_rows)(o, q, first, n);
+}
+
+/* Sum of squares of a task's gradient. */
+static double NAME(optim_square)(Optim *o, unsigned index) {
+  double sum[8] = {0};
+  if (index < o->ntask) {
+    REAL g[SUM];
+    const Task *t = &o->task[index];
+    for (uint64_t i = t->first; i < t->first + t->n; i += SUM) {
+      uint64_t n = t->first + t->n - i < SUM ? t->first + t->n - i : SUM;
+      NAME(sum_lanes)(o, t->segment, i, n, g);
+      for (uint64_t k = 0; k < n; k++) sum[k % 8] += (double)g[k] * (double)g[k];
+    }
+  } else {
+    RowParam q;
+    uint64_t first, n, all;
+    if (!optim_row_task(o, index, &q, &first, &n)) return 0;
+    uint64_t size = o->model->param[q.param].size;
+    const REAL *g = (const REAL *)run_out(o->run, q.out, &all) + first * size;
+    for (uint64_t k = 0; k < n * size; k++) sum[k % 8] += (double)g[k] * (double)g[k];
+  }
+  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}

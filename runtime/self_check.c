@@ -1,0 +1,200 @@
+/* self-check and gradients: is this trainer right?
+ *
+ * self-check runs every entry once by generated code and once by the compiler's reference evaluator, from the graph's text
+ * that the entry carries, at the same parameters, rows and draws, and prints how far apart each result is.  gradients
+ * averages the gradient of a step over many draws: estimators may be compared by their means, which must agree, and by
+ * their standard errors, which is why one prefers one to the other. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "trainer.h"
+
+/* ---- self-check */
+typedef struct { const Run *run; const ReplayRoots *roots; double worst; uint32_t wrong; double tolerance; const char *entry; } SelfCheck;
+
+/* Apart relative to the largest element: elements that cancel to nearly nothing are compared as what they are made of. */
+static void told(SelfCheck *s, const char *name, uint64_t n, double apart, double largest, uint64_t at) {
+  double relative = apart == 0 ? 0 : apart / (largest > 0 ? largest : 1);
+  bool   fits = relative <= s->tolerance;          /* false for a NaN */
+  if (!(relative <= s->worst)) s->worst = relative;
+  printf("%-20s %-32s %9" PRIu64 " %12.5g %10.2g%s", s->entry, name, n, largest, relative, fits ? "" : "  <- differs");
+  if (!fits) printf(" at %" PRIu64, at);
+  putchar('\n');
+  s->wrong += !fits;
+}
+
+/* Element `i` of a root by generated code. */
+typedef enum { ROOT_SCALAR, ROOT_OUT, ROOT_GRAD, ROOT_UPDATE } RootKind;
+static double root_value(const Run *r, RootKind kind, int index, uint64_t i) {
+  const SviEntry *e = run_of(r);
+  uint32_t width = run_call(r)->trainer->model->real_bytes;
+  uint64_t rows;
+  switch (kind) {
+  case ROOT_SCALAR: return run_scalar(r, index);
+  case ROOT_OUT:    return real_get(width, run_out(r, index, &rows), i);
+  case ROOT_GRAD:   return run_gradient(r, index, i);
+  case ROOT_UPDATE: return real_get(width, run_call(r)->global, e->update[index].global + i);
+  }
+  return NAN;
+}
+
+static void check_root(SelfCheck *s, const char *name, RootKind kind, int index, const double *want, uint64_t n) {
+  double   apart = 0, largest = 0;
+  uint64_t at = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    double x = root_value(s->run, kind, index, i);
+    if (fabs(want[i]) > largest) largest = fabs(want[i]);
+    if (isnan(x) != isnan(want[i])) { apart = NAN; at = i; break; }
+    if (x != want[i] && fabs(x - want[i]) > apart) { apart = fabs(x - want[i]); at = i; }
+  }
+  told(s, name, n, apart, largest, at);
+}
+
+/* The graph's roots come in the order of run_loops in the compiler: scalars, outputs, gradients, updates.  A parameter with
+ * several gradients is compared by their sum. */
+static bool check_roots(SelfCheck *s) {
+  const SviEntry *e = run_of(s->run);
+  const SviModel *m = run_call(s->run)->trainer->model;
+  const ReplayRoots *g = s->roots;
+  uint32_t at = 0;
+  int nout = e->nout;
+  for (int i = 0; i < e->ngrad; i++) nout -= e->grad[i].where == SVI_IN_OUT;      /* gradients of rows are described as outputs, too */
+  if (g->n != (uint32_t)(e->nscalar + nout + e->ngrad + e->nupdate)) {
+    printf("%-20s the graph has %u roots, the entry %d\n", e->name, g->n, e->nscalar + nout + e->ngrad + e->nupdate);
+    return false;
+  }
+  for (int i = 0; i < e->nscalar; i++, at++) check_root(s, g->name[at], ROOT_SCALAR, i, g->value[at], 1);
+  for (int i = 0; i < nout;       i++, at++) check_root(s, g->name[at], ROOT_OUT,    i, g->value[at], g->size[at]);
+  for (int i = 0; i < e->ngrad;   i++, at++) {
+    int  param = e->grad[i].param;
+    bool before = false;
+    for (int k = 0; k < i; k++) before |= e->grad[k].param == param;
+    if (before) continue;
+    for (int k = i + 1; k < e->ngrad; k++)
+      for (uint64_t j = 0; e->grad[k].param == param && j < g->size[at]; j++) g->value[at][j] += g->value[at + (uint32_t)(k - i)][j];
+    check_root(s, m->param[param].name, ROOT_GRAD, param, g->value[at], g->size[at]);
+  }
+  for (int i = 0; i < e->nupdate; i++, at++) check_root(s, g->name[at], ROOT_UPDATE, i, g->value[at], g->size[at]);
+  return true;
+}
+
+static bool check_entry(Session *s, int entry, uint64_t rows, uint64_t k, uint32_t *wrong) {
+  const SviModel *m = s->model;
+  const SviEntry *e = &m->entry[entry];
+  uint64_t total = e->axis < 0 ? 1 : s->data.total[e->axis];
+  const uint32_t *row = NULL;
+  Batches  b;
+  char     error[256] = "";
+  ReplayRoots roots;
+  batches_new(&b, s->seed, e->axis, total, rows);
+  uint64_t n = batches_at(&b, 0, &row), step = 3;
+  Run *run = run_new(m, entry, s->pool, &s->data, &s->state.params, n, k);
+  run_entry(run, e->axis < 0 ? NULL : row, n, s->seed, step, s->option);
+  bool good = replay_roots(run, s->seed, step, &roots, error);
+  if (!good) printf("%-20s cannot be evaluated: %s\n", e->name, error);
+  else {
+    SelfCheck c = { .run = run, .roots = &roots, .tolerance = m->real_bytes == 8 ? 1e-9 : 2e-3, .entry = e->name };
+    good = check_roots(&c);
+    *wrong += c.wrong;
+  }
+  replay_roots_free(&roots);
+  run_free(run);
+  batches_free(&b);
+  return good;
+}
+
+int command_self_check(const SviModel *m, const Options *o) {
+  Session  s;
+  uint32_t wrong = 0;
+  bool     good = true;
+  int code = session_first(&s, m, o);
+  if (code != EXIT_OK) return code;
+  uint64_t rows = o->at[OPT_rows].given ? (uint64_t)o->at[OPT_rows].number : 70, k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 3;
+  printf("%-20s %-32s %9s %12s %10s\n", "entry", "result", "elements", "largest", "apart");
+  for (int i = 0; i < m->nentry; i++) if (m->entry[i].graph) good &= check_entry(&s, i, rows, k, &wrong);
+  session_close(&s);
+  if (wrong > 0) note("%u results differ from the reference evaluator's", wrong);
+  return wrong > 0 || !good ? EXIT_RUN : EXIT_OK;
+}
+
+/* ---- gradients */
+typedef struct { double *mean, *squares; uint64_t count; } GradMoments;      /* Welford's, of one parameter */
+
+static void moments_take(GradMoments *g, const Run *r, int param, uint64_t draw, double sign) {
+  for (uint64_t i = 0; i < g->count; i++) {
+    double x = sign * run_gradient(r, param, i), d = x - g->mean[i];
+    g->mean[i]    += d / (double)draw;
+    g->squares[i] += d * (x - g->mean[i]);
+  }
+}
+
+/* Means and standard errors as arrays NAME and NAME.se, and the objective's. */
+static bool gradients_write(const SviModel *m, const SviStep *step, const GradMoments *g, const char *to, SviError *e) {
+  size_t n = 0;
+  SviArray *a = memory_new(2 * (size_t)step->nparam + 2, sizeof *a, "gradients");
+  char    **names = memory_new(2 * (size_t)step->nparam + 2, sizeof *names, "gradients");
+  for (int i = 0; i <= step->nparam; i++) {
+    const SviParam *p = i < step->nparam ? &m->param[step->param[i]] : NULL;
+    if (!g[i].count) continue;
+    for (int k = 0; k < 2; k++) {
+      a[n] = (SviArray){ .type = SVI_F64, .bytes = k ? g[i].squares : g[i].mean };
+      if (p && p->axis >= 0) a[n].dim[a[n].rank++] = g[i].count / p->size;
+      for (int d = 0; p && d < p->rank; d++) a[n].dim[a[n].rank++] = p->dim[d];
+      a[n].name = names[n] = text_new("%s%s", p ? p->name : "objective", k ? ".se" : "");
+      n++;
+    }
+  }
+  bool ok = svi_npz_write(to, a, n, e);
+  for (size_t i = 0; i < n; i++) free(names[i]);
+  memory_free(names);
+  memory_free(a);
+  return ok;
+}
+
+int command_gradients(const SviModel *m, const Options *o) {
+  Session  s;
+  SviError e;
+  if (m->train.nstep == 0) { complain("the model has no step to train"); return EXIT_RUN; }
+  int code = session_first(&s, m, o);
+  if (code != EXIT_OK) return code;
+  const SviStep  *step  = &m->train.step[0];
+  const SviEntry *entry = &m->entry[step->entry];
+  uint64_t total = entry->axis < 0 ? 1 : s.data.total[entry->axis], n = o->at[OPT_rows].given ? (uint64_t)o->at[OPT_rows].number : total;
+  uint64_t draws = o->at[OPT_count].given ? (uint64_t)o->at[OPT_count].number : 64, k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
+  if (n > total) n = total;
+  double   sign = step->maximize ? -1 : 1;         /* generated gradients are those of what is minimised */
+  Run     *run = run_new(m, step->entry, s.pool, &s.data, &s.state.params, n, k);
+  int      nparam = step->nparam;
+  GradMoments *g = memory_new((size_t)nparam + 1, sizeof *g, "gradients");
+  for (int i = 0; i <= nparam; i++) {
+    const SviParam *p = i < nparam ? &m->param[step->param[i]] : NULL;
+    g[i].count = !p ? 1 : p->state ? 0 : p->size * (p->axis < 0 ? 1 : p->axis == entry->axis ? n : s.data.total[p->axis]);
+    g[i].mean    = memory_new(g[i].count, sizeof(double), "gradients");
+    g[i].squares = memory_new(g[i].count, sizeof(double), "gradients");
+  }
+  for (uint64_t d = 1; d <= draws; d++) {
+    run_entry(run, entry->axis < 0 ? NULL : s.data.identity, n, s.seed, d, s.option);
+    for (int i = 0; i < nparam; i++) moments_take(&g[i], run, step->param[i], d, sign);
+    double x = run_scalar(run, 0), apart = x - g[nparam].mean[0];
+    g[nparam].mean[0]    += apart / (double)d;
+    g[nparam].squares[0] += apart * (x - g[nparam].mean[0]);
+  }
+  for (int i = 0; i <= nparam; i++)
+    for (uint64_t j = 0; j < g[i].count; j++) g[i].squares[j] = draws > 1 ? sqrt(g[i].squares[j] / (double)(draws - 1) / (double)draws) : NAN;
+  if (o->at[OPT_to].given) {
+    if (!gradients_write(m, step, g, o->at[OPT_to].text, &e)) { complain("%s", e.text); code = EXIT_RUN; }
+  } else {
+    printf("%-32s %10s %14s %14s\n", "parameter", "elements", "norm of mean", "norm of se");
+    for (int i = 0; i <= nparam; i++) {
+      double norm = 0, noise = 0;
+      for (uint64_t j = 0; j < g[i].count; j++) norm += g[i].mean[j] * g[i].mean[j], noise += g[i].squares[j] * g[i].squares[j];
+      if (g[i].count) printf("%-32s %10" PRIu64 " %14.6g %14.6g\n", i < nparam ? m->param[step->param[i]].name : "(objective)", g[i].count, i < nparam ? sqrt(norm) : g[i].mean[0], sqrt(noise));
+    }
+  }
+  for (int i = 0; i <= nparam; i++) { memory_free(g[i].mean); memory_free(g[i].squares); }
+  memory_free(g);
+  run_free(run);
+  session_close(&s);
+  return code;
+}

@@ -1,0 +1,97 @@
+/* A trained model ready for use: threads, data, parameters, options.  What every command but train begins with. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "trainer.h"
+
+void options_at(const SviModel *m, const double *value, const bool *set, double step, double epoch, double *out) {
+  for (int i = 0; i < m->noption; i++) out[i] = set[i] ? value[i] : schedule_at(&m->option[i].schedule, step, epoch);
+}
+
+int entry_find(const SviModel *m, const char *name) {
+  for (int i = 0; i < m->nentry; i++) if (strcmp(m->entry[i].name, name) == 0) return i;
+  return -1;
+}
+
+static int session_fail(Session *s, int code, const SviError *e) {
+  complain("%s", e->text);
+  session_close(s);
+  return code;
+}
+
+int session_open(Session *s, const SviModel *m, const Options *o, bool wants_data, int axis, uint64_t rows) {
+  SviError e = {{0}};
+  Checkpoint c;
+  *s = (Session){ .model = m };
+  const OptionValue *data = &o->at[OPT_data];
+  if (wants_data && m->ncolumn > 0 && data->n == 0) {
+    complain("this needs data: give --data FILE");
+    return EXIT_USAGE;
+  }
+  if (!checkpoint_find(o, s->path, &e)) return session_fail(s, EXIT_RUN, &e);
+  if (!checkpoint_open(&c, m, s->path, &e)) return session_fail(s, EXIT_RUN, &e);
+  s->pool = pool_new(pool_threads_wanted(o));
+  s->seed = o->at[OPT_seed].given ? (uint64_t)o->at[OPT_seed].number : c.seed;
+  bool ok = true;
+  if (wants_data) ok = data_open(&s->data, m, data->many, data->n, (BindHow){ .strict = o->at[OPT_strict].given, .quiet = notes_off }, &e);
+  else data_empty(&s->data, m);
+  if (ok) {
+    checkpoint_rows(&c, m, &s->data);      /* rows that have parameters of their own are those of training */
+    if (!wants_data && axis >= 0 && s->data.total[axis] == 0) s->data.total[axis] = rows;
+    ok = data_sized(&s->data, &e) && data_check(&s->data, s->pool, &e);
+  }
+  if (!ok) { checkpoint_close(&c); return session_fail(s, EXIT_DATA, &e); }
+  params_new(&s->state.params, m, s->data.total);
+  ok = checkpoint_load(&c, &s->state, LOAD_USE, &e);
+  if (ok) {
+    size_t n = (size_t)m->noption;
+    double *value = memory_new(n, sizeof *value, "options");
+    bool   *set   = memory_new(n, sizeof *set,   "options");
+    s->option = memory_new(n, sizeof *s->option, "options");
+    checkpoint_set(&c, m, value, set);
+    ok = options_set(m, o, value, set, &e);
+    int      first = m->train.nstep > 0 ? m->entry[m->train.step[0].entry].axis : -1;
+    uint64_t batch = c.batch ? c.batch : 1, total = first >= 0 ? s->data.total[first] : 1;
+    double   epoch = (double)c.step / ceil((double)total / (double)(batch < total ? batch : total ? total : 1));
+    options_at(m, value, set, (double)c.step, epoch, s->option);
+    memory_free(value);
+    memory_free(set);
+    if (!ok) { checkpoint_close(&c); return session_fail(s, EXIT_USAGE, &e); }
+  }
+  checkpoint_close(&c);
+  return ok ? EXIT_OK : session_fail(s, EXIT_RUN, &e);
+}
+
+int session_first(Session *s, const SviModel *m, const Options *o) {
+  SviError e = {{0}};
+  Checkpoint c;
+  const OptionValue *data = &o->at[OPT_data];
+  size_t n = (size_t)m->noption;
+  *s = (Session){ .model = m, .seed = (uint64_t)o->at[OPT_seed].number };
+  s->pool   = pool_new(pool_threads_wanted(o));
+  s->option = memory_new(n, sizeof *s->option, "options");
+  double *value = memory_new(n, sizeof *value, "options");
+  bool   *set   = memory_new(n, sizeof *set,   "options");
+  bool ok = options_set(m, o, value, set, &e);
+  if (ok) options_at(m, value, set, 0, 0, s->option);
+  memory_free(value);
+  memory_free(set);
+  if (!ok) return session_fail(s, EXIT_USAGE, &e);
+  if (!data_open(&s->data, m, data->many, data->n, (BindHow){ .strict = o->at[OPT_strict].given, .quiet = notes_off }, &e) ||
+      !data_sized(&s->data, &e) || !data_check(&s->data, s->pool, &e)) return session_fail(s, EXIT_DATA, &e);
+  params_new(&s->state.params, m, s->data.total);
+  if (!params_init(&s->state.params, &s->data, s->pool, s->seed, &e)) return session_fail(s, EXIT_DATA, &e);
+  if (!o->at[OPT_params].given) return EXIT_OK;
+  if (!checkpoint_open(&c, m, o->at[OPT_params].text, &e)) return session_fail(s, EXIT_RUN, &e);
+  ok = checkpoint_load(&c, &s->state, LOAD_USE, &e);
+  checkpoint_close(&c);
+  return ok ? EXIT_OK : session_fail(s, EXIT_RUN, &e);
+}
+
+void session_close(Session *s) {
+  params_free(&s->state.params);
+  memory_free(s->option);
+  if (s->data.model) data_close(&s->data);
+  pool_free(s->pool);
+  *s = (Session){0};
+}

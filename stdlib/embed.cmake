@@ -1,0 +1,11 @@
+# Writes OUT: a C initialiser of {name, text, size} for every library file.
+set(text "")
+foreach(file ${FILES})
+  file(READ ${ROOT}/${file} hex HEX)
+  string(LENGTH "${hex}" length)
+  math(EXPR size "${length} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" bytes "${hex}")
+  string(REGEX REPLACE "\\.svm$" "" name ${file})
+  string(APPEND text "{\"${name}\", \"${bytes}\", ${size}},\n")
+endforeach()
+file(WRITE ${OUT} "${text}")
