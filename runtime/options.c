@@ -23,6 +23,7 @@ void option_fallback(const SviModel *m, OptionId id, char text[64]) {
   text_put(text, rows[id].fallback);
   if (id == OPT_epochs && m->train.epochs > 0) snprintf(text, 64, "%.17g", m->train.epochs);
   if (id == OPT_batch  && m->train.batch  > 0) snprintf(text, 64, "%d", (int)m->train.batch);
+  if (id == OPT_batch  && m->train.batch == 0) text_put(text, "all");
   if (id == OPT_lr     && m->train.optimizer.lr.n == 1) snprintf(text, 64, "%g", m->train.optimizer.lr.value[0]);
   if (id == OPT_lr     && m->train.optimizer.lr.n >  1) snprintf(text, 64, "%g ... %g, by schedule", m->train.optimizer.lr.value[0], m->train.optimizer.lr.value[m->train.optimizer.lr.n - 1]);
   if (id == OPT_k) for (int a = 0; a < m->naxis; a++)

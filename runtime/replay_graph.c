@@ -232,6 +232,20 @@ bool replay_roots(const Run *run, uint64_t seed, uint64_t step, ReplayRoots *out
   for (uint32_t i = 0; i < out->n; i++) out->value[i] = result.value[roots[i]], out->size[i] = result.size[roots[i]];
   return true;
 }
+double replay_bytes_of(const Run *run) {
+  Replay r = { .run = run, .model = run_call(run)->trainer->model, .rows = run_of(run)->axis < 0 ? 1 : run_call(run)->size[run_of(run)->axis] };
+  Arena *arena = arena_new();
+  Val   *roots;
+  Name  *names;
+  uint32_t n;
+  char   error[256];
+  Graph *g = replay_read(&r, arena, &roots, &names, &n, error);
+  EvalInput in = g ? replay_input(&r, g) : (EvalInput){0};
+  double bytes = g ? replay_bytes(g, &in) : 0;
+  arena_free(arena);
+  return bytes;
+}
+
 void replay_roots_free(ReplayRoots *r) { arena_free(r->memory); }
 
 bool replay_graph(const Run *run, uint64_t seed, uint64_t step, FILE *out) {

@@ -75,6 +75,8 @@ static const SviArray *picture_find(const SviModel *m, const Options *o, const O
     error_set(e, "--image: there is no output `%s`%s%s%s", name, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     return NULL;
   }
+  for (size_t i = 0; i < out->n; i++)                    /* means look smoother than draws */
+    for (int c = 0; c < m->ncolumn; c++) if (ends_with(out->at[i].name, ".mean") && m->column[c].size == event_size(&out->at[i]) && m->column[c].size > 1) return &out->at[i];
   for (size_t i = 0; i < out->n; i++)
     for (int c = 0; c < m->ncolumn; c++) if (strcmp(last_part(out->at[i].name), m->column[c].name) == 0 && event_size(&out->at[i]) > 1) return &out->at[i];
   for (size_t i = 0; i < out->n; i++)
@@ -117,23 +119,28 @@ static bool picture_write(const Options *o, const SviArray *a, const SviArray *t
   uint32_t h = 0, w = 0;
   if (!picture_shape(o, a, &h, &w, e)) return false;
   uint64_t size = (uint64_t)h * w, columns = (uint64_t)ceil(sqrt((double)n)), bands = (n + columns - 1) / columns, shown = top ? 2 * bands * columns : n;
-  float *x = memory_new(shown * size, sizeof *x, "a picture");
-  for (uint64_t i = 0; i < n; i++) {
-    uint64_t at = top ? i / columns * 2 * columns + i % columns : i;
-    for (uint64_t k = 0; k < size; k++) {
-      x[(top ? at + columns : at) * size + k] = (float)svi_array_get(a, i * size + k);
-      if (top) x[at * size + k] = (float)svi_array_get(top, i * size + k);
+  float *x = memory_new(shown * size, sizeof *x, "a picture"), *from = memory_new(n * size, sizeof *from, "a picture");
+  for (int pass = 0; pass < (top ? 2 : 1); pass++) {
+    for (uint64_t i = 0; i < n * size; i++) from[i] = (float)svi_array_get(pass ? top : a, i);
+    picture_scale(from, n * size);
+    for (uint64_t i = 0; i < n; i++) {
+      uint64_t at = top ? (i / columns * 2 + !pass) * columns + i % columns : i;
+      memcpy(x + at * size, from + i * size, size * sizeof *x);
     }
   }
-  picture_scale(x, shown * size);
+  memory_free(from);
   bool ok = svi_png_grid(o->at[OPT_png].text, x, shown, h, w, (SviGrid){ .columns = (uint32_t)columns, .gutter = 2, .magnify = 1 }, e);
   memory_free(x);
   return ok;
 }
 
-/* The column that an output reconstructs, or NULL. */
-static const SviArray *picture_original(const Session *s, const SviArray *a) {
+/* What an output reconstructs: of `x.mean` the output `x`, the data as the model saw it; else a column of its size, or NULL. */
+static const SviArray *picture_original(const Session *s, const Outputs *out, const SviArray *a) {
   const SviModel *m = s->model;
+  for (size_t i = 0; i < out->n; i++) {
+    size_t n = strlen(out->at[i].name);
+    if (strncmp(a->name, out->at[i].name, n) == 0 && strcmp(a->name + n, ".mean") == 0) return &out->at[i];
+  }
   for (int c = 0; c < m->ncolumn; c++)
     if (s->data.column[c] && strcmp(last_part(a->name), m->column[c].name) == 0 && m->column[c].size == event_size(a)) return s->data.column[c];
   for (int c = 0; c < m->ncolumn; c++) if (s->data.column[c] && m->column[c].size == event_size(a)) return s->data.column[c];
@@ -155,7 +162,7 @@ static int outputs_give(Session *s, const Options *o, const Outputs *out, bool b
   if (ok && png) {
     const SviArray *a = picture_find(s->model, o, out, &e);
     uint64_t n = (uint64_t)(o->at[OPT_count].given ? o->at[OPT_count].number : 64);
-    ok = a && picture_write(o, a, beside ? picture_original(s, a) : NULL, n < out->rows ? n : out->rows, &e);
+    ok = a && picture_write(o, a, beside ? picture_original(s, out, a) : NULL, n < out->rows ? n : out->rows, &e);
   }
   if (!ok) complain("%s", e.text);
   if (!png && !to) { outputs_print(out); note("(--to FILE.npz writes them%s)", beside ? ", --png FILE shows them" : ""); }

@@ -293,12 +293,22 @@ static int train_data(Train *t) {
   return EXIT_OK;
 }
 
+/* `batch: all`: every row of the plates that steps are cut along. */
+static uint64_t rows_of_batch(const Train *t) {
+  uint64_t rows = 1;
+  for (int k = 0; k < t->model->train.nstep; k++) {
+    int axis = t->model->entry[t->model->train.step[k].entry].axis;
+    if (axis >= 0 && t->data.total[axis] > rows) rows = t->data.total[axis];
+  }
+  return rows;
+}
+
 /* Settings: the flag, else the checkpoint's, else the model's, else the default. */
 static void train_settings(Train *t, const Checkpoint *c) {
   const Options *o = t->o;
   State *s = &t->state;
   s->seed  = o->at[OPT_seed].given  ? (uint64_t)o->at[OPT_seed].number  : c ? c->seed  : 0;
-  s->batch = o->at[OPT_batch].given ? (uint64_t)o->at[OPT_batch].number : c ? c->batch : t->model->train.batch > 0 ? (uint64_t)t->model->train.batch : 100;
+  s->batch = o->at[OPT_batch].given ? (uint64_t)o->at[OPT_batch].number : c ? c->batch : t->model->train.batch > 0 ? (uint64_t)t->model->train.batch : rows_of_batch(t);
   s->k     = o->at[OPT_k].given     ? (uint64_t)o->at[OPT_k].number     : c ? c->k     : 0;
   s->lr    = o->at[OPT_lr].given    ? o->at[OPT_lr].number              : c ? c->lr    : NAN;
   if (!c) return;

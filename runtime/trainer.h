@@ -214,6 +214,7 @@ bool replay_graph  (const Run *r, uint64_t seed, uint64_t step, FILE *out);     
 /* The entry's roots by the compiler's evaluator, in double precision: scalars, outputs, "grad:PARAM" and "update:PARAM". */
 typedef struct { uint32_t n; const char **name; double **value; uint64_t *size; void *memory; } ReplayRoots;
 bool replay_roots(const Run *r, uint64_t seed, uint64_t step, ReplayRoots *out, char error[256]);
+double replay_bytes_of(const Run *r);                 /* memory that replay_roots takes, about */
 void replay_roots_free(ReplayRoots *r);
 void replay_explain(const Run *r, uint64_t seed, uint64_t step, FILE *out);
 bool replay_save   (const Run *r, const State *s, uint64_t step, const char *path, SviError *e);

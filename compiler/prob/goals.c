@@ -171,6 +171,15 @@ static void add_goal(Prob *p, Name name, bool report, bool maximize, Val objecti
   Goal goal = {.name = name, .report = report, .maximize = maximize, .objective = objective, .axis = batch_plate(p, objective), .span = span};
   Walk w = {p, &goal};
   walk(&w, objective, (Part){.sign = 1, .span = span});
+  for (uint32_t i = 0; i < goal.parts.n && !report; i++) {      /* away from the data? */
+    const Part *part = &goal.parts.at[i];
+    if (part->kind != PART_LOG_DENSITY || !part->site->observed || part->scales.n || (part->sign > 0) == maximize) continue;
+    DiagItem *d = diag_at(p->t->diag, W0106, span, "this %s the log density of `%s`", maximize ? "maximises the negative of" : "minimises", part->site->name);
+    diag_label(d, part->site->span, "the data's density");
+    diag_note(d, "it has no lower end: the model is driven away from the data");
+    diag_help(d, maximize ? "exchange the sign, or write `minimize`" : "write `maximize`");
+    break;
+  }
   vec_push(p->t->arena, &p->goals, goal);
 }
 

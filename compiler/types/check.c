@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+static void check_duplicates(Checker *c, const Module *m);
+
 /* ---- modules */
 const Decl *module_decl(const Module *m, Name name) {
   for (uint32_t i = 0; m && i < m->ast->decls.n; i++)
@@ -43,25 +45,66 @@ static Module *module_of_source(Checker *c, Name key, const char *path, const ch
   const Source *src = source_add(c->t->sources, path, text, size, library);
   return module_new(c, key, ast_parse(c->arena, src, c->diag));
 }
+static Module *module_of_path(Checker *c, const char *path) {
+  for (uint32_t i = 0; i < c->modules.n; i++)
+    if (c->modules.at[i] != c->main && strcmp(c->modules.at[i]->ast->source->path, path) == 0) return c->modules.at[i];
+  return NULL;
+}
+/* A module of the user's holds what can be used from elsewhere, and no model. */
+static Module *contents_checked(Checker *c, Module *m, Span at) {
+  for (uint32_t i = 0; i < m->ast->decls.n; i++) {
+    const Decl *d = m->ast->decls.at[i];
+    const char *word = NULL;
+    switch (d->kind) {
+      case DE_OPTION: word = "option"; break;
+      case DE_PLATE:  word = "plate"; break;
+      case DE_DATA:   word = "data"; break;
+      case DE_PROGRAM: word = d->as.program.guide ? "guide" : "model"; break;
+      case DE_AUTOGUIDE: word = "guide"; break;
+      case DE_GOAL:   word = d->as.goal.maximize ? "maximize" : "minimize"; break;
+      case DE_TRAIN:  word = "train"; break;
+      case DE_REPORT: word = "report"; break;
+      case DE_IMPORT: case DE_CONST: case DE_NET: case DE_FUN: case DE_DIST: case DE_OBJECTIVE: case DE_INSTANCE: break;
+    }
+    if (!word) continue;
+    DiagItem *item = diag_at(c->diag, E0404, d->name ? d->name_span : d->span, "a module cannot hold `%s`", word);
+    diag_label(item, at, "imported here");
+    diag_note(item, "a module holds const, net, fun, dist and objective; what belongs to one model stands in the model's file");
+    break;
+  }
+  check_duplicates(c, m);
+  return m;
+}
 Module *module_load(Checker *c, Name path, Span at, const Source *from) {
   Name alias = strrchr(path, '/') ? name_of(strrchr(path, '/') + 1) : path;
-  for (uint32_t i = 0; i < c->modules.n; i++)
-    if (c->modules.at[i]->name == alias && c->modules.at[i] != c->main) return c->modules.at[i];
   const char *slash = strrchr(from->path, '/');
   Name tried = name_of("");
   size_t size;
   for (int i = -1; i < (int)c->nsearch && !from->library; i++) {
     const char *file = i >= 0 ? name_printf("%s/%s.svm", c->search[i], path)
                      : slash ? name_printf("%.*s/%s.svm", (int)(slash - from->path), from->path, path) : name_printf("%s.svm", path);
+    Module *known = module_of_path(c, file);
+    if (known) return known;
     char *text = read_file(c, file, &size);
-    if (text) return module_of_source(c, alias, file, text, size, false);
+    if (text) return contents_checked(c, module_of_source(c, alias, file, text, size, false), at);
     tried = name_printf("%s%s%s", tried, *tried ? ", " : "", file);
   }
-  const char *text = library_text(path, &size);
-  if (text) return module_of_source(c, alias, name_printf("<library>/%s.svm", path), text, size, true);
+  const char *text = library_text(path, &size), *file = name_printf("<library>/%s.svm", path);
+  if (text) {
+    Module *known = module_of_path(c, file);
+    return known ? known : module_of_source(c, alias, file, text, size, true);
+  }
   DiagItem *d = diag_at(c->diag, E0210, at, "there is no module `%s`", path);
   if (*tried) diag_note(d, "looked for %s, and in the library", tried);
-  diag_help(d, "a module is a file of .svm beside this one, in a folder given by -I, or of the library: nn, objective");
+  size_t n = strlen(path);
+  Name names[64];
+  size_t m = 0;
+  for (size_t i = 0; m < LEN(names) && library_file(i); i++)
+    if (strncmp(library_file(i), "dist/", 5) != 0) names[m++] = name_of(library_file(i));
+  Name near = name_nearest(path, names, m);
+  if (n > 4 && strcmp(path + n - 4, ".svm") == 0) diag_help(d, "leave the ending out: `import \"%.*s\"`", (int)n - 4, path);
+  else if (near) diag_help(d, "did you mean `%s`, of the library?", near);
+  else diag_help(d, "put it beside this file, or name its folder: `svic -I FOLDER`");
   return NULL;
 }
 const Decl *library_dist(Checker *c, Name name, Module **module) {
@@ -108,7 +151,11 @@ static Value const_value(Checker *c, Module *m, const Decl *d, Span at) {
   if (known && c->g == c->t->graph) return known->value;
   for (uint32_t i = 0; i < m->busy.n; i++)
     if (m->busy.at[i] == d->name) {
-      diag_label(diag_at(c->diag, E0205, d->name_span, "`%s` is defined by itself", d->name), at, "used here");
+      Name way = name_printf("`%s`", d->name);
+      for (uint32_t k = i + 1; k < m->busy.n; k++) way = name_printf("%s needs `%s`, which", way, m->busy.at[k]);
+      DiagItem *item = diag_at(c->diag, E0205, d->name_span, "`%s` is defined by itself", d->name);
+      diag_label(item, at, "needed here");
+      if (m->busy.n > i + 1) diag_note(item, "%s needs `%s`", way, d->name);
       return v_bad(at);
     }
   vec_push(c->arena, &m->busy, d->name);
@@ -118,7 +165,7 @@ static Value const_value(Checker *c, Module *m, const Decl *d, Span at) {
     if (c->defines[i].name == d->name) {
       defined = c->define_used[i] = true;
       if (!parse_define(c, &c->defines[i], &v, d->name_span)) {
-        diag_at(c->diag, E0303, d->name_span, "-D %s=%s: a number, or a list of numbers, is wanted", d->name, c->defines[i].value);
+        diag_help(diag_at(c->diag, E0303, d->name_span, "-D %s=%s: a number, or a list of numbers, is wanted", d->name, c->defines[i].value), "for instance `-D %s=3` or `-D '%s=[3, 2]'`", d->name, d->name);
         v = v_bad(at);
       }
     }
@@ -127,8 +174,8 @@ static Value const_value(Checker *c, Module *m, const Decl *d, Span at) {
     c->path = NULL;
     v = eval(c, m->scope, d->as.value.value);
     c->path = path;
-    if (v.kind == V_NODE && node_of(c->g, v.as.node)->op != OP_const && shape_of(c->g, v.as.node)->axes) {
-      diag_at(c->diag, E0303, d->as.value.value->span, "a `const` is known when compiled; this depends on data");
+    if (v.kind == V_NODE && !is_known(c, v.as.node)) {
+      tell_not_known(c, diag_at(c->diag, E0303, d->as.value.value->span, "the value of a `const` must be known when compiled"), v.as.node);
       v = v_bad(at);
     }
   }
@@ -186,14 +233,23 @@ Value decl_value(Checker *c, Module *m, const Decl *d, Span at) {
       for (uint32_t i = 0; i < c->t->data.n; i++)
         if (c->t->data.at[i].name == d->name) {
           c->t->data.at[i].used = true;
-          return v_node(graph_leaf(c->g, OP_input, d->name, 0, c->t->data.at[i].shape, c->t->data.at[i].range), at);
+          if (c->t->data.at[i].failed) return v_bad(at);
+          c->g->span = d->name_span;
+          Val leaf = graph_leaf(c->g, OP_input, d->name, 0, c->t->data.at[i].shape, c->t->data.at[i].range);
+          c->g->span = at;
+          return v_node(leaf, at);
         }
+      if (c->in_prepare) {
+        DiagItem *i = diag_at(c->diag, E0205, at, "`%s` is prepared from this, and is not prepared yet", d->name);
+        diag_label(i, d->name_span, "declared here");
+        diag_help(i, "prepare data from columns of the file, or from data declared above");
+      } else diag_label(diag_at(c->diag, E0303, at, "a value known when compiled is wanted here, and `%s` is data", d->name), d->name_span, "declared here");
       return v_bad(at);
     case DE_PLATE:
       diag_help(diag_at(c->diag, E0302, at, "`%s` is a plate, not a value", d->name), "write `for each %s` or `sum(each %s) ...`", d->name, d->name);
       return v_bad(at);
     case DE_REPORT:
-      diag_at(c->diag, E0302, at, "`%s` is a report, not a value", d->name);
+      diag_label(diag_at(c->diag, E0302, at, "`%s` is a report, not a value", d->name), d->name_span, "declared here");
       return v_bad(at);
     case DE_GOAL: case DE_TRAIN: break;
   }
@@ -211,7 +267,11 @@ static void declare_plates(Checker *c) {
       bool found = false;
       for (uint32_t a = 0; a < c->g->axis.n; a++)
         if (c->g->axis.at[a].name == d->as.plate.of.at[k]) { found = true; if (d->as.plate.of.n == 1) parent = (int)a; }
-      if (!found) diag_help(diag_at(c->diag, E0202, d->as.plate.of_span.at[k], "there is no plate `%s` before this one", d->as.plate.of.at[k]), "declare the outer plate first");
+      if (found) continue;
+      const Decl *later = module_decl(c->main, d->as.plate.of.at[k]);
+      DiagItem *i2 = diag_at(c->diag, E0202, d->as.plate.of_span.at[k], "there is no plate `%s` before this one", d->as.plate.of.at[k]);
+      if (later && later->kind == DE_PLATE) diag_help(diag_label(i2, later->name_span, "declared here, later"), "declare the outer plate first");
+      else diag_help(i2, "declare it above: `plate %s`", d->as.plate.of.at[k]);
     }
     if (c->g->axis.n >= 16) { diag_at(c->diag, E0304, d->name_span, "a model may have at most 16 plates"); return; }
     graph_axis(c->g, (Axis){.name = d->name, .kind = AXIS_PLATE, .parent = parent, .ordered = d->as.plate.ordered});
@@ -229,6 +289,7 @@ static void declare_data(Checker *c) {
       if (d->kind != DE_DATA || (d->as.data.prepare != NULL) != pass) continue;
       TypeInfo t;
       AxisSet axes = 0;
+      unsigned errors = diag_errors(c->diag);
       if (!type_eval(c, c->main->scope, d->as.data.type, &t)) t = (TypeInfo){.range = RANGE_REAL, .text = "real"};
       if (d->as.data.plate) {
         int axis = -1;
@@ -241,7 +302,7 @@ static void declare_data(Checker *c) {
         }
         if (axis < 0) {
           DiagItem *item = diag_at(c->diag, E0202, d->as.data.plate_span, "there is no plate `%s`", d->as.data.plate);
-          Name near = name_nearest(d->as.data.plate, names, n);
+          Name near = name_meant(d->as.data.plate, names, n);
           if (near) diag_fix(item, d->as.data.plate_span, near, "did you mean `%s`?", near);
           else diag_help(item, "declare it: `plate %s`", d->as.data.plate);
         } else {
@@ -260,14 +321,20 @@ static void declare_data(Checker *c) {
           const Shape *sh = shape_of(c->g, x);
           if (sh->rank == 0 && t.rank) x = graph_spread(c->g, x, v.shape), sh = shape_of(c->g, x);
           if (sh->rank != t.rank || memcmp(sh->dim, t.dim, t.rank * sizeof *t.dim) != 0) {
-            diag_label(diag_at(c->diag, E0301, d->as.data.prepare->span, "this has shape %s", shape_text(c, sh)), d->name_span, "declared as %s", t.text);
+            diag_label(diag_mark(diag_at(c->diag, E0301, d->as.data.prepare->span, "`%s` is prepared with another shape than it says", d->name), "%s", shape_text(c, sh)), d->name_span, "%s", shape_text(c, v.shape));
           } else if (sh->axes & ~axes) {
-            diag_at(c->diag, E0402, d->as.data.prepare->span, "this differs for each: %s", plates_text(c, sh->axes & ~axes));
+            DiagItem *item = diag_at(c->diag, E0402, d->as.data.prepare->span, "`%s` exists %s, and this differs %s", d->name, each_text(c, axes), each_text(c, sh->axes & ~axes));
+            diag_label(item, d->name_span, "declared %s", each_text(c, axes));
           } else if (!range_within(node_of(c->g, x)->range, t.range)) {
-            diag_label(diag_at(c->diag, E0307, d->as.data.prepare->span, "this may not be %s", range_word(t.range)), d->name_span, "declared so");
+            Range have = node_of(c->g, x)->range;
+            DiagItem *item = diag_at(c->diag, E0307, d->as.data.prepare->span, "`%s` must be %s, and this %s", d->name, must_text(t.range), but_text(have, t.range));
+            if (have.lo != have.hi) diag_mark(item, "range %s", range_text(c, have));
+            diag_label(item, d->name_span, "declared `%s`", t.text);
+            if (t.range.whole && t.range.hi == 1 && have.lo >= 0 && have.hi <= 1) diag_help(item, "to draw bits with these probabilities, write `= draw Bernoulli(%s)`", source_words(c, d->as.data.prepare->span));
           } else v.prepared = x;
         }
       }
+      v.failed = diag_errors(c->diag) != errors;
       vec_push(c->arena, &c->t->data, v);
     }
 }
@@ -301,7 +368,7 @@ static void check_duplicates(Checker *c, const Module *m) {
       if (strcmp(d->name, fixed[k]) == 0) diag_at(c->diag, E0209, d->name_span, "`%s` is predefined and cannot be redefined", d->name);
     for (uint32_t k = 0; k < i; k++)
       if (m->ast->decls.at[k]->name == d->name) {
-        diag_label(diag_at(c->diag, E0209, d->name_span, "`%s` is already defined", d->name), m->ast->decls.at[k]->name_span, "here");
+        diag_label(diag_at(c->diag, E0209, d->name_span, "`%s` is already defined", d->name), m->ast->decls.at[k]->name_span, "the first");
         break;
       }
   }
@@ -332,9 +399,10 @@ static void check_optimizer(Checker *c, const Expr *e) {
     if (names[i] == word) which = i;
   }
   if (which == LEN(optimizer_names)) {
-    DiagItem *d = diag_at(c->diag, E0601, e->span, "there is no optimiser of this name");
-    Name near = word ? name_nearest(word, names, LEN(names)) : NULL;
-    if (near) diag_help(d, "did you mean `%s`?", near);
+    Span word_at = e->kind == EX_CALL ? e->as.call.callee->span : e->span;
+    DiagItem *d = word ? diag_at(c->diag, E0601, word_at, "there is no optimiser `%s`", word) : diag_at(c->diag, E0601, e->span, "an optimiser is named here");
+    Name near = word ? name_meant(word, names, LEN(names)) : NULL;
+    if (near) diag_fix(d, word_at, near, "did you mean `%s`?", near);
     else diag_note(d, "optimisers: adam, sgd, adamax, rmsprop, adagrad");
     return;
   }
@@ -349,7 +417,7 @@ static void check_optimizer(Checker *c, const Expr *e) {
         double x;
         if (v.kind == V_BAD) continue;
         if (!want_number(c, c->main->scope, a->value, &x)) continue;
-        if (!(x > 0)) { diag_at(c->diag, E0601, a->span, "a learning rate must be positive"); continue; }
+        if (!(x > 0)) { diag_mark(diag_at(c->diag, E0601, a->value->span, "a learning rate must be positive"), "%g", x); continue; }
         o.lr = schedule_constant(c, x);
       }
       continue;
@@ -358,7 +426,13 @@ static void check_optimizer(Checker *c, const Expr *e) {
     size_t k;
     for (k = 0; k < LEN(settings) && !(a->name && strcmp(a->name, settings[k].name) == 0); k++) {}
     if (k == LEN(settings)) {
-      diag_note(diag_at(c->diag, E0601, a->span, "`%s` has no setting `%s`", optimizer_names[which], a->name ? a->name : "without a name"), "settings: lr, momentum, beta1, beta2, eps, decay, clip, average");
+      Name words[LEN(settings) + 1] = {name_of("lr")};
+      for (size_t j = 0; j < LEN(settings); j++) words[j + 1] = name_of(settings[j].name);
+      Name near = a->name ? name_meant(a->name, words, LEN(words)) : NULL;
+      DiagItem *d = a->name ? diag_at(c->diag, E0601, a->span, "`%s` has no setting `%s`", optimizer_names[which], a->name)
+                            : diag_at(c->diag, E0601, a->span, "a setting of `%s` needs its name", optimizer_names[which]);
+      if (near) diag_fix(d, (Span){a->span.at, a->span.at + (uint32_t)strlen(a->name)}, near, "did you mean `%s`?", near);
+      else diag_note(d, "settings: lr, momentum, beta1, beta2, eps, decay, clip, average");
       continue;
     }
     want_number(c, c->main->scope, a->value, settings[k].at);
@@ -380,7 +454,7 @@ static void check_goal(Checker *c, const StepDecl *step) {
     Value v = eval(c, c->main->scope, e);
     Name prefix = v.kind == V_PROGRAM ? v.as.program->name : v.kind == V_FUNCTION && v.as.function->path ? v.as.function->path : NULL;
     if (!prefix) {
-      if (v.kind != V_BAD) diag_at(c->diag, E0603, e->span, "a step trains programs or net instances, and this is %s", value_kind_text(v));
+      if (v.kind != V_BAD) diag_help(diag_at(c->diag, E0603, e->span, "a step trains programs or instances of nets, and this is %s", value_kind_text(v)), "name the programs whose parameters it updates: `over p, q`");
       continue;
     }
     size_t n = strlen(prefix);
@@ -393,7 +467,12 @@ static void check_goal(Checker *c, const StepDecl *step) {
         any = true;
       }
     }
-    if (!any && diag_errors(c->diag) == 0) diag_at(c->diag, E0603, e->span, "`%s` has no parameters to train", prefix);
+    if (!any && diag_errors(c->diag) == 0) {
+      DiagItem *d = diag_at(c->diag, E0603, e->span, "`%s` has no parameters to train", prefix);
+      if (v.kind == V_PROGRAM) diag_label(d, v.as.program->span, "makes no parameters");
+      diag_note(d, "parameters are made by `param` and by calls of nets");
+      diag_help(d, "remove it from `over`, or give the program parameters");
+    }
   }
   vec_push(c->arena, &c->t->steps, info);
 }
@@ -422,21 +501,22 @@ static void check_train(Checker *c) {
     else if (a->name == name_of("batch")) {
       uint32_t n;
       if (a->value->kind == EX_NAME && a->value->as.name == name_of("all")) c->t->batch = 0;      /* all rows */
+      else if (a->value->kind == EX_NUMBER && a->value->as.number.value < 1) diag_help(diag_at(c->diag, E0601, a->value->span, "a batch has at least one row"), "for the whole data set at each step, write `batch: all`");
       else if (want_size(c, c->main->scope, a->value, &n)) c->t->batch = (int32_t)n;
     } else if (a->name == name_of("epochs")) {
       if (want_number(c, c->main->scope, a->value, &x)) {
         if (x > 0) c->t->epochs = x;
-        else diag_at(c->diag, E0601, a->span, "`epochs` must be positive");
+        else diag_mark(diag_at(c->diag, E0601, a->value->span, "`epochs` must be positive"), "%g", x);
       }
     } else {
       Name names[] = {name_of("optimizer"), name_of("batch"), name_of("epochs")};
-      DiagItem *d = diag_at(c->diag, E0601, a->span, "`train` has no setting `%s`", a->name ? a->name : "without a name");
+      DiagItem *d = a->name ? diag_at(c->diag, E0601, a->span, "`train` has no setting `%s`", a->name) : diag_at(c->diag, E0601, a->span, "a setting of `train` needs its name");
       static const char *const of_optimizer[] = {"lr", "momentum", "beta1", "beta2", "eps", "decay", "clip", "average"};
       bool moved = false;
       for (size_t k = 0; k < LEN(of_optimizer) && a->name; k++) moved |= a->name == name_of(of_optimizer[k]);
       if (moved) { diag_help(d, "it is a setting of the optimiser: `optimizer: adam(%s: ...)`", a->name); continue; }
-      Name near = a->name ? name_nearest(a->name, names, LEN(names)) : NULL;
-      if (near) diag_help(d, "did you mean `%s`?", near);
+      Name near = a->name ? name_meant(a->name, names, LEN(names)) : NULL;
+      if (near) diag_fix(d, (Span){a->span.at, a->span.at + (uint32_t)strlen(a->name)}, near, "did you mean `%s`?", near);
       else diag_note(d, "settings: optimizer, batch, epochs");
     }
   }
@@ -445,12 +525,20 @@ static void check_train(Checker *c) {
   for (uint32_t i = 0; train && i < train->as.train.steps.n; i++) {
     for (uint32_t k = 0; k < i; k++)
       if (train->as.train.steps.at[k].name == train->as.train.steps.at[i].name)
-        diag_label(diag_at(c->diag, E0209, train->as.train.steps.at[i].name_span, "step `%s` is already defined", train->as.train.steps.at[i].name), train->as.train.steps.at[k].name_span, "here");
+        diag_label(diag_at(c->diag, E0209, train->as.train.steps.at[i].name_span, "step `%s` is already defined", train->as.train.steps.at[i].name), train->as.train.steps.at[k].name_span, "the first");
     check_goal(c, &train->as.train.steps.at[i]);
   }
   if (!goal && !(train && train->as.train.steps.n) && c->t->programs.n) {
     DiagItem *d = diag_at(c->diag, E0604, c->t->programs.at[c->t->programs.n - 1]->span, "the model has no objective");
-    diag_help(d, "say what to train: `maximize elbo(p, q)`");
+    const Program *p = NULL, *q = NULL;
+    for (uint32_t i = 0; i < c->t->programs.n; i++) *(c->t->programs.at[i]->guide ? &q : &p) = c->t->programs.at[i];
+    diag_help(d, p && q ? "say what to train: `maximize elbo(%s, %s)`" : "say what to train: `maximize ...`", p ? p->name : "p", q ? q->name : "q");
+  }
+  if (c->t->programs.n == 0 && !goal) {                  /* constants, nets and functions alone are a module, and may be checked */
+    const Decl *lost = NULL;
+    for (uint32_t i = 0; i < ds->n && !lost; i++)
+      if (ds->at[i]->kind == DE_PLATE || ds->at[i]->kind == DE_DATA || ds->at[i]->kind == DE_OPTION || ds->at[i]->kind == DE_TRAIN || ds->at[i]->kind == DE_REPORT) lost = ds->at[i];
+    if (lost || ds->n == 0) diag_help(diag_at(c->diag, E0604, lost ? lost->name ? lost->name_span : lost->span : NO_SPAN, "there is no model in this file"), "declare one: `model p { ... }`, and say what to train: `maximize ...`");
   }
 }
 
@@ -459,7 +547,7 @@ static void check_reports(Checker *c) {
   for (uint32_t i = 0; i < ds->n; i++) {
     const Decl *d = ds->at[i];
     if (d->kind != DE_REPORT) continue;
-    c->objective = true;
+    c->objective = true, c->alone = false;
     Val v = eval_node(c, c->main->scope, d->as.value.value);
     c->objective = false;
     if (v == NO_VAL) continue;
@@ -477,7 +565,14 @@ static void check_unused(Checker *c) {
   for (uint32_t i = 0; i < c->t->data.n; i++)
     if (!c->t->data.at[i].used) {
       DiagItem *d = diag_at(c->diag, W0101, c->t->data.at[i].span, "data `%s` is declared and never used", c->t->data.at[i].name);
-      diag_help(d, "a model observes it by a site of the same name; a guide by naming it");
+      Name sites[64];
+      size_t n = 0;
+      for (uint32_t k = 0; k < c->t->programs.n; k++)
+        for (uint32_t m = 0; m < c->t->programs.at[k]->sites.n && n < 64; m++)
+          if (!c->t->programs.at[k]->sites.at[m]->observed) sites[n++] = c->t->programs.at[k]->sites.at[m]->name;
+      Name near = name_nearest(c->t->data.at[i].name, sites, n);
+      if (near) diag_help(d, "a model observes it by a site of the same name: is it the site `%s`?", near);
+      else diag_help(d, "a model observes it by a site of the same name; a guide uses it by naming it");
     }
   for (uint32_t i = 0; i < c->t->options.n; i++)
     if (!c->t->options.at[i].used) diag_at(c->diag, W0102, c->t->options.at[i].span, "option `%s` is declared and never used", c->t->options.at[i].name);

@@ -492,6 +492,23 @@ static Val index_one(Checker *c, Scope *s, Val v, uint32_t dim, const Arg *a, bo
   return graph_gather(c->g, v, zero_based, dim, NO_VAL);
 }
 
+static Value index_node(Checker *c, Scope *s, Val n, const Args *index, Span where, Span at) {
+  if (index->n > shape_of(c->g, n)->rank) {
+    uint32_t rank = shape_of(c->g, n)->rank;
+    DiagItem *i = rank ? diag_at(c->diag, E0305, index->at[rank].span, "an index too many: `%s` has %u ax%s", source_words(c, where), rank, rank == 1 ? "is" : "es")
+                       : diag_at(c->diag, E0305, index->at[0].span, "`%s` is a scalar and cannot be indexed", source_words(c, where));
+    diag_label(i, where, "%s", shape_text(c, shape_of(c->g, n)));
+    return v_bad(at);
+  }
+  uint32_t dim = 0;
+  for (uint32_t i = 0; i < index->n && n != NO_VAL; i++) {
+    bool gone;
+    n = index_one(c, s, n, dim, &index->at[i], &gone);
+    if (!gone) dim++;
+  }
+  return v_node(n, at);
+}
+
 static Value eval_index(Checker *c, Scope *s, const Expr *e) {
   const Expr *base = e->as.index.base;
   if (base->kind == EX_NAME && base->as.name == name_of("E") && !scope_find(s, base->as.name)) {
@@ -506,6 +523,10 @@ static Value eval_index(Checker *c, Scope *s, const Expr *e) {
     case V_BAD: return v;
     case V_FAMILY: return family_member(c, s, v.as.family, base->kind == EX_NAME ? base->as.name : "this family", index, e->span);
     case V_SITES: {
+      if (v.as.sites.key || program_site(v.as.sites.program, v.as.sites.base)) {      /* one site: its value is indexed */
+        Val n = value_node(c, v);
+        return n == NO_VAL ? v_bad(e->span) : index_node(c, s, n, index, base->span, e->span);
+      }
       Key *key = NEW(c->arena, Key);
       for (uint32_t i = 0; i < index->n && i < 4; i++, key->n++)
         if (!want_whole(c, s, index->at[i].value, &key->at[i])) return v_bad(e->span);
@@ -535,23 +556,7 @@ static Value eval_index(Checker *c, Scope *s, const Expr *e) {
       d->span = e->span;
       return (Value){.kind = V_DIST, .span = e->span, .as.dist = d};
     }
-    case V_NODE: {
-      Val n = v.as.node;
-      if (index->n > shape_of(c->g, n)->rank) {
-        uint32_t rank = shape_of(c->g, n)->rank;
-        DiagItem *i = rank ? diag_at(c->diag, E0305, index->at[rank].span, "an index too many: `%s` has %u ax%s", source_words(c, base->span), rank, rank == 1 ? "is" : "es")
-                           : diag_at(c->diag, E0305, index->at[0].span, "`%s` is a scalar and cannot be indexed", source_words(c, base->span));
-        diag_label(i, base->span, "%s", shape_text(c, shape_of(c->g, n)));
-        return v_bad(e->span);
-      }
-      uint32_t dim = 0;
-      for (uint32_t i = 0; i < index->n && n != NO_VAL; i++) {
-        bool gone;
-        n = index_one(c, s, n, dim, &index->at[i], &gone);
-        if (!gone) dim++;
-      }
-      return v_node(n, e->span);
-    }
+    case V_NODE: return index_node(c, s, v.as.node, index, base->span, e->span);
     case V_FUNCTION: case V_PROGRAM: case V_MODULE: case V_RANGE: case V_DURATION: case V_SCHEDULE: case V_INIT: break;
   }
   diag_at(c->diag, E0302, base->span, "%s cannot be indexed", value_kind_text(v));
@@ -733,7 +738,7 @@ static Value field_of(Checker *c, Value base, const Expr *e) {
       uint32_t n = 0;
       for (uint32_t k = 0; k < base.as.module->ast->decls.n; k++)
         if (base.as.module->ast->decls.at[k]->name) names[n++] = base.as.module->ast->decls.at[k]->name;
-      Name near = name_nearest(member, names, n);
+      Name near = name_meant(member, names, n);
       if (near) diag_fix(i, e->as.field.member_span, near, "did you mean `%s`?", near);
       return v_bad(e->span);
     }
@@ -832,13 +837,14 @@ static Value eval_init(Checker *c, Scope *s, const Expr *e, const Args *args, Sp
     if ((names[i] = name_of(inits[i].name)) == word) k = i;
   if (k == LEN(inits)) {
     DiagItem *d = diag_at(c->diag, E0203, e->as.field.member_span, "there is no initialiser `%s`", word);
-    Name near = name_nearest(word, names, LEN(names));
+    Name near = name_meant(word, names, LEN(names));
     if (near) diag_fix(d, e->as.field.member_span, near, "did you mean `%s`?", near);
     else diag_note(d, "initialisers: glorot, glorot_normal, he, normal(sd), uniform(a, b), logit_mean(column)");
     return v_bad(at);
   }
   if ((args ? args->n : 0) != inits[k].arguments) {
-    diag_at(c->diag, E0206, at, "`init.%s` takes %u argument%s", word, inits[k].arguments, inits[k].arguments == 1 ? "" : "s");
+    static const char *const forms[] = {"init.glorot", "init.glorot_normal", "init.he", "init.normal(sd)", "init.uniform(a, b)", "init.logit_mean(column)"};
+    diag_help(diag_at(c->diag, E0206, at, "`init.%s` takes %u argument%s", word, inits[k].arguments, inits[k].arguments == 1 ? "" : "s"), "write `%s`", forms[k]);
     return v_bad(at);
   }
   Value v = {.kind = V_INIT, .span = at};

@@ -29,6 +29,33 @@ static const Within *within_of(Checker *c, const Program *p) {
   return NULL;
 }
 
+/* "`z`, `w`" */
+static Name names_text(const Name *names, size_t n) {
+  Name text = n ? name_printf("`%s`", names[0]) : "nothing";
+  for (size_t i = 1; i < n && i < 4; i++) text = name_printf("%s, `%s`", text, names[i]);
+  return n > 4 ? name_printf("%s, ...", text) : text;
+}
+
+/* p.observed of a program none of whose sites has data. */
+static void tell_unobserved(Checker *c, const Program *p, Span at) {
+  Name sites[64], data[64];
+  size_t n = 0, m = 0;
+  for (uint32_t i = 0; i < p->sites.n && n < 64; i++) sites[n++] = p->sites.at[i]->name;
+  for (uint32_t i = 0; i < c->t->data.n && m < 64; i++)
+    if (!c->t->data.at[i].failed) data[m++] = c->t->data.at[i].name;
+  DiagItem *d = diag_at(c->diag, E0203, at, "`%s` observes nothing", p->name);
+  diag_label(d, p->span, p->guide ? "a guide" : "draws %s", names_text(sites, n));
+  if (p->guide) {
+    diag_note(d, "a model's site is observed when there is data of its name; a guide only draws");
+    diag_help(d, "the model comes first: `elbo(p, %s)`", p->name);
+    return;
+  }
+  diag_note(d, "a model's site is observed when there is data of its name; data: %s", names_text(data, m));
+  for (size_t i = 0; i < m; i++)
+    if (name_nearest(data[i], sites, n)) { diag_help(d, "name the data and the site alike: `%s` or `%s`", data[i], name_nearest(data[i], sites, n)); return; }
+  diag_help(d, "declare data of the name of a site, or name the site like the data");
+}
+
 /* The sites an expression names: a program's all, a family's all, or one.  False after a message. */
 typedef VEC(Site *) SiteList;
 static bool sites_of_value(Checker *c, Value v, const Expr *e, Program **program, SiteList *out, bool *whole) {
@@ -50,12 +77,13 @@ static bool sites_of_value(Checker *c, Value v, const Expr *e, Program **program
     bool observed = v.as.sites.base == name_of("observed"), latent = v.as.sites.base == name_of("latent");
     for (uint32_t i = 0; i < (*program)->sites.n; i++)
       if ((*program)->sites.at[i]->base == v.as.sites.base || (observed && (*program)->sites.at[i]->observed) || (latent && !(*program)->sites.at[i]->observed)) vec_push(c->arena, out, (*program)->sites.at[i]);
-    if (out->n == 0 && (*program)->failed.n == 0) diag_at(c->diag, E0203, e->span, "`%s` has no %s sites", (*program)->name, v.as.sites.base);
+    if (out->n == 0 && (*program)->failed.n == 0 && observed) tell_unobserved(c, *program, e->span);
+    else if (out->n == 0 && (*program)->failed.n == 0) diag_label(diag_at(c->diag, E0203, e->span, "`%s` has no latent sites: all have data", (*program)->name), (*program)->span, "this program");
     return out->n > 0;
   }
   if (v.kind != V_BAD) {
-    DiagItem *i = diag_at(c->diag, E0501, e->span, "a program or its site is wanted here, and this is %s", value_kind_text(v));
-    if (v.kind == V_NODE) diag_help(i, "the logarithm of a value is written with brackets: `log(...)`");
+    DiagItem *i = diag_at(c->diag, E0501, v.span, "a program or its site is wanted here, and this is %s", value_kind_text(v));
+    if (v.kind == V_NODE) diag_help(i, "the logarithm of a value is written with brackets: `log(%s)`", source_words(c, v.span));
   }
   return false;
 }
@@ -65,11 +93,6 @@ static bool sites_of(Checker *c, Scope *s, const Expr *e, Program **program, Sit
 }
 
 /* ---- what two programs may disagree on.  Told at the drawing site, so that one cause met twice is told once. */
-static Name names_text(const Name *names, size_t n) {
-  Name text = n ? name_printf("`%s`", names[0]) : "nothing";
-  for (size_t i = 1; i < n && i < 4; i++) text = name_printf("%s, `%s`", text, names[i]);
-  return n > 4 ? name_printf("%s, ...", text) : text;
-}
 /* Shape, plates and support of a draw against those of the site it is the value of.  False after a message. */
 static bool fits_site(Checker *c, const Site *drawn, const Site *site) {
   const Program *q = drawn->program, *p = site->program;
@@ -143,6 +166,15 @@ static void tell_extra(Checker *c, const Site *site, const Program *p) {
   size_t m = 0;
   for (uint32_t k = 0; k < p->sites.n && m < LEN(spare); k++)
     if (!p->sites.at[k]->observed && !program_site((Program *)q, p->sites.at[k]->name)) spare[m++] = p->sites.at[k]->name;
+  Site *unscored = program_site((Program *)p, site->name);
+  if (unscored) {
+    DiagItem *d = diag_at(c->diag, E0403, site->span, "site `%s` is scored by `%s` and not by `%s`", site->name, q->name, p->name);
+    diag_mark(d, "in log %s", q->name);
+    diag_label(d, unscored->span, "left out of the objective");
+    diag_note(d, "with log %s in it and no density of `%s` against it, the objective bounds nothing", q->name, site->name);
+    diag_help(d, "score both: `log %s - log %s`", p->name, q->name);
+    return;
+  }
   DiagItem *d = diag_at(c->diag, E0403, site->span, "site `%s` of `%s` has no counterpart in `%s`", site->name, q->name, p->name);
   diag_mark(d, site->observed ? "observed" : "drawn and scored here only");
   diag_label(d, p->span, "has no `%s`", site->name);
@@ -192,7 +224,15 @@ Value eval_log_density(Checker *c, Scope *s, const Expr *e) {
   Term t = {.kind = TERM_LOG_DENSITY};
   bool whole;
   SiteList sites = {0};
-  if (!in_objective(c, e->span, "a log density") || !sites_of(c, s, e->as.log_density.target, &t.program, &sites, &whole)) return v_bad(e->span);
+  if (!c->objective) {
+    Value v = eval(c, s, e->as.log_density.target);
+    if (v.kind == V_NODE) {
+      DiagItem *i = diag_at(c->diag, E0501, e->span, "`log` without brackets is the log density of a program, and this is a value");
+      diag_fix(i, e->span, name_printf("log(%s)", source_words(c, v.span)), "the logarithm of a value is written with brackets");
+    } else if (v.kind != V_BAD) in_objective(c, e->span, "a log density");
+    return v_bad(e->span);
+  }
+  if (!sites_of(c, s, e->as.log_density.target, &t.program, &sites, &whole)) return v_bad(e->span);
   AxisSet axes = particle_axes(c);
   unsigned errors = diag_errors(c->diag);
   for (uint32_t i = 0; i < sites.n; i++) {
@@ -213,7 +253,9 @@ Value eval_log_density(Checker *c, Scope *s, const Expr *e) {
 Value eval_kl(Checker *c, Scope *s, const Expr *e) {
   if (!in_objective(c, e->span, "KL")) return v_bad(e->span);
   if (e->as.call.args.n != 1 || e->as.call.args.at[0].value->kind != EX_OP || e->as.call.args.at[0].value->as.op.op != OP_BARS) {
-    diag_help(diag_at(c->diag, E0501, e->span, "KL compares two programs or sites"), "write `KL(q.z || p.z)` or `KL(q || p)`");
+    DiagItem *i = diag_at(c->diag, E0501, e->span, "KL compares two programs or sites, with `||` between them");
+    if (e->as.call.args.n == 2) diag_help(i, "write `KL(%s || %s)`", source_words(c, e->as.call.args.at[0].span), source_words(c, e->as.call.args.at[1].span));
+    else diag_help(i, "write `KL(q.z || p.z)` or `KL(q || p)`");
     return v_bad(e->span);
   }
   const Expr *both = e->as.call.args.at[0].value;
@@ -276,19 +318,23 @@ Value drawn_value(Checker *c, Program *p, Name name, Span at) {
     if (p->locals.at[i].name == name) local = &p->locals.at[i];
   if (!site && !local) {
     if (program_failed(p, name) || (p->failed.n && !program_draws(p, name))) return v_bad(at);
-    DiagItem *d = diag_at(c->diag, E0203, at, "program `%s` has no `%s`", p->name, name);
+    uint32_t length = (uint32_t)strlen(name);
+    if (at.end - at.at < length) length = at.end - at.at;
+    DiagItem *d = diag_at(c->diag, E0203, (Span){at.end - length, at.end}, "program `%s` has no `%s`", p->name, name);
     Name names[128];
     size_t n = 0;
     for (uint32_t i = 0; i < p->sites.n && n < LEN(names); i++) names[n++] = p->sites.at[i]->name;
     for (uint32_t i = 0; i < p->locals.n && n < LEN(names); i++) names[n++] = p->locals.at[i].name;
     Name near = name_nearest(name, names, n);
-    if (near) diag_help(d, "did you mean `%s`?", near);
+    if (near) diag_fix(d, (Span){at.end - length, at.end}, near, "did you mean `%s`?", near);
+    else if (n) diag_note(d, "it has %s", names_text(names, n));
     return v_bad(at);
   }
   if (!c->objective) return v_node(site ? site->var : local->value, at);
   if (!within_of(c, p)) {
     DiagItem *d = diag_at(c->diag, E0504, at, "`%s.%s` has no value here", p->name, name);
-    diag_help(d, "values of a program exist inside its expectation: `E[%s](...)`", p->name);
+    diag_note(d, "the values a program draws exist inside its expectation");
+    diag_help(d, "write `E[%s](...)` around it", p->name);
     return v_bad(at);
   }
   Val v = site ? site->var : local->value;
@@ -306,25 +352,14 @@ static void check_superfluous(Checker *c, Program *q, uint32_t first_term) {
     for (uint32_t k = 0; k < t->sites.n; k++) {
       const Site *site = t->sites.at[k];
       bool scored = false;
-      Name names[64];
-      size_t n = 0;
       const Program *model = NULL;
       for (uint32_t j = first_term; j < c->t->terms.n; j++) {
         const Term *u = &c->t->terms.at[j];
         if (u->kind == TERM_EXPECT || u->program == q) continue;
         model = u->program;
-        for (uint32_t m = 0; m < u->sites.n; m++) {
-          scored |= u->sites.at[m]->name == site->name;
-          if (n < 64 && !u->sites.at[m]->observed) names[n++] = u->sites.at[m]->name;
-        }
+        for (uint32_t m = 0; m < u->sites.n; m++) scored |= u->sites.at[m]->name == site->name;
       }
-      if (scored || !model || program_failed(model, site->base)) continue;
-      DiagItem *d = diag_at(c->diag, E0403, site->span, "site `%s` of `%s` has no counterpart in `%s`", site->name, q->name, model->name);
-      diag_mark(d, "drawn and scored here only");
-      diag_label(d, model->span, "this program");
-      Name near = name_nearest(site->name, names, n);
-      if (near) diag_help(d, "did you mean `%s`?", near);
-      else diag_help(d, "if it is an auxiliary variable, score it by a reverse program r: `E[%s](log %s + log r - log %s)`", q->name, model->name, q->name);
+      if (!scored && model) tell_extra(c, site, model);
     }
   }
 }
@@ -357,11 +392,20 @@ Value eval_expectation(Checker *c, Scope *s, const Expr *index, const Expr *call
   }
   Value q = eval(c, s, program);
   if (q.kind != V_PROGRAM) {
-    if (q.kind != V_BAD) diag_at(c->diag, E0501, program->span, "an expectation is under a program, and this is %s", value_kind_text(q));
+    if (q.kind != V_BAD) diag_help(diag_at(c->diag, E0501, q.span, "an expectation is under a program, and this is %s", value_kind_text(q)), "name the program whose draws are averaged over: a `guide` or a `model`");
     return v_bad(at);
   }
   t.program = q.as.program;
   program_check(c, t.program);
+  for (uint32_t i = 0; t.program->guide && i < t.program->sites.n; i++)
+    for (uint32_t m = 0; m < c->t->data.n; m++) {
+      const Site *site = t.program->sites.at[i];
+      if (c->t->data.at[m].name != site->name) continue;
+      DiagItem *d = diag_at(c->diag, W0105, site->span, "guide `%s` draws `%s`, which is data", t.program->name, site->name);
+      diag_label(d, c->t->data.at[m].span, "the data");
+      diag_note(d, "inside E[%s](...) densities are scored at this draw, and the data is not looked at", t.program->name);
+      diag_help(d, "remove the site, or rename it");
+    }
   if (k != NO_VAL) {
     uint32_t n = (uint32_t)node_of(c->g, k)->attr.number;
     Name name = name_printf("particle%s%s", c->within.n ? "_" : "", c->within.n ? t.program->name : "");

@@ -471,7 +471,12 @@ static void run_update(Checker *c, Scope *s, const Stmt *st) {
 /* A site or value with an error in its statement: what names it later says nothing more. */
 static void note_failed(Checker *c, Scope *s, const Stmt *st, unsigned errors) {
   const Target *target = st->kind == ST_SITE ? &st->as.site.target : st->kind == ST_LET ? &st->as.let.target : NULL;
-  if (target && c->program && s->program == c->program && diag_errors(c->diag) != errors && !program_failed(c->program, target->name)) vec_push(c->arena, &c->program->failed, target->name);
+  bool made = diag_errors(c->diag) == errors;
+  if (made && st->kind == ST_SITE && c->program) {          /* without an error of its own: its distribution was bad already */
+    made = false;
+    for (uint32_t i = 0; i < c->program->sites.n; i++) made |= c->program->sites.at[i]->base == target->name;
+  }
+  if (target && c->program && s->program == c->program && !made && !program_failed(c->program, target->name)) vec_push(c->arena, &c->program->failed, target->name);
 }
 static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
   Value none = {.kind = V_BAD};
@@ -483,6 +488,12 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
       Value v = eval(c, s, st->as.let.value);
       if (v.kind == V_NODE && c->path) graph_label(c->g, v.as.node, name_printf("%s.%s", c->path, name), st->as.let.target.span);
       define(c, s->program && c->plates != (c->program->axis >= 0 ? (AxisSet)1 << c->program->axis : 0) ? body_scope(s) : s, &st->as.let.target, &key, v);
+      const DataVar *hidden = key.n == 0 && c->program && s->program == c->program ? observed_data(c, name) : NULL;
+      if (hidden && !program_draws(c->program, name)) {
+        DiagItem *d = diag_at(c->diag, W0104, st->as.let.target.span, "`%s` hides the data of the same name", name);
+        diag_label(d, hidden->span, "the data");
+        diag_help(d, c->program->guide ? "rename the value" : "to observe the data, draw it: `%s ~ ...`; else rename the value", name);
+      }
       if (c->program && s->program == c->program && v.kind == V_NODE) {
         Local l = {name, v.as.node, st->as.let.target.span};
         vec_push(c->arena, &c->program->locals, l);

@@ -161,6 +161,7 @@ static Val not_known(const Graph *g, Val v, uint8_t *seen) {
   }
   return NO_VAL;
 }
+bool is_known(Checker *c, Val v) { return not_known(c->g, v, arena_alloc(c->arena, c->g->node.n + 1)) == NO_VAL; }
 void tell_not_known(Checker *c, DiagItem *i, Val v) {
   uint8_t *seen = arena_alloc(c->arena, c->g->node.n + 1);
   Val why = not_known(c->g, v, seen);

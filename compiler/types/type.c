@@ -59,7 +59,7 @@ bool range_of_type(Checker *c, Scope *s, const Type *t, Range *range, uint32_t *
   DiagItem *item = diag_at(c->diag, E0207, t->element_span, "there is no type `%s`", t->element);
   Name names[LEN(elements) + 2] = {name_of("class"), name_of("interval")};
   for (size_t i = 0; i < LEN(elements); i++) names[i + 2] = name_of(elements[i].word);
-  Name near = name_nearest(t->element, names, LEN(names));
+  Name near = name_meant(t->element, names, LEN(names));
   if (near) diag_fix(item, t->element_span, near, "did you mean `%s`?", near);
   else diag_note(item, "types: real positive nonneg unit bit count class[K] interval(a, b) simplex[K] ordered[K] cholesky[K] corr_cholesky[K]");
   return false;

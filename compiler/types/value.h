@@ -136,6 +136,7 @@ Name        name_meant  (Name wrong, const Name *candidates, size_t n);         
 Span        defined_at  (const Stmts *body, Name name, bool *inside);
 void        poison      (Checker *c, Scope *s, const Stmts *body);
 void        tell_not_known(Checker *c, DiagItem *i, Val v);
+bool        is_known      (Checker *c, Val v);                                              /* needs no option, data or parameter */
 bool        reads_variable(Checker *c, Val v, Name name);                                   /* in the template */
 
 /* ---- program.c, objective.c, check.c */
