@@ -216,7 +216,7 @@ static Graph *replay_read(Replay *r, Arena *arena, Val **roots, Name **names, ui
   return g;
 }
 
-bool replay_roots(const Run *run, uint64_t seed, uint64_t step, ReplayRoots *out, char error[256]) {
+bool replay_roots(const Run *run, uint64_t seed, uint64_t step, bool single, ReplayRoots *out, char error[256]) {
   const SviEntry *e = run_of(run);
   Replay r = { .run = run, .model = run_call(run)->trainer->model, .seed = seed, .step = step, .rows = e->axis < 0 ? 1 : run_call(run)->size[e->axis] };
   Arena *arena = arena_new();
@@ -226,6 +226,7 @@ bool replay_roots(const Run *run, uint64_t seed, uint64_t step, ReplayRoots *out
   Graph *g = replay_read(&r, arena, &roots, &out->name, &out->n, error);
   if (!g) return false;
   EvalInput in = replay_input(&r, g);
+  in.single = single;
   if (!graph_eval(arena, g, roots, out->n, &in, &result, error)) return false;
   out->value = arena_alloc(arena, (out->n + 1) * sizeof *out->value);
   out->size  = arena_alloc(arena, (out->n + 1) * sizeof *out->size);

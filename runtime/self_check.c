@@ -13,18 +13,9 @@
 /* ---- self-check */
 static const double memory_most = 3e8;         /* bytes */
 
-typedef struct { const Run *run; const ReplayRoots *roots; double worst; uint32_t wrong; double tolerance; const char *entry; } SelfCheck;
-
-/* Apart relative to the largest element: elements that cancel to nearly nothing are compared as what they are made of. */
-static void told(SelfCheck *s, const char *name, uint64_t n, double apart, double largest, uint64_t at) {
-  double relative = apart == 0 ? 0 : apart / (largest > 0 ? largest : 1);
-  bool   fits = relative <= s->tolerance;          /* false for a NaN */
-  if (!(relative <= s->worst)) s->worst = relative;
-  printf("%-20s %-32s %9" PRIu64 " %12.5g %10.2g%s", s->entry, name, n, largest, relative, fits ? "" : "  <- differs");
-  if (!fits) printf(" at %" PRIu64, at);
-  putchar('\n');
-  s->wrong += !fits;
-}
+/* `rounded`: the same by the evaluator with every value rounded to float, for a model in single precision; how far that is
+ * from `exact` says how much of a difference is rounding. */
+typedef struct { const Run *run; ReplayRoots exact, rounded; bool single; uint32_t wrong; } SelfCheck;
 
 /* Element `i` of a root by generated code. */
 typedef enum { ROOT_SCALAR, ROOT_OUT, ROOT_GRAD, ROOT_UPDATE } RootKind;
@@ -41,16 +32,29 @@ static double root_value(const Run *r, RootKind kind, int index, uint64_t i) {
   return NAN;
 }
 
-static void check_root(SelfCheck *s, const char *name, RootKind kind, int index, const double *want, uint64_t n) {
-  double   apart = 0, largest = 0;
-  uint64_t at = 0;
+/* Differences are told relative to the largest element: what cancels to nearly nothing is compared as what it is made of. */
+static void check_root(SelfCheck *s, const char *name, RootKind kind, int index, uint32_t root) {
+  const double *want = s->exact.value[root], *rounded = s->single ? s->rounded.value[root] : NULL;
+  uint64_t n = s->exact.size[root], at = 0;
+  double   apart = 0, largest = 0, rounding = 0;
   for (uint64_t i = 0; i < n; i++) {
     double x = root_value(s->run, kind, index, i);
     if (fabs(want[i]) > largest) largest = fabs(want[i]);
+    if (rounded && !(fabs(rounded[i] - want[i]) <= rounding)) rounding = isfinite(rounded[i]) && isfinite(want[i]) ? fabs(rounded[i] - want[i]) : INFINITY;
     if (isnan(x) != isnan(want[i])) { apart = NAN; at = i; break; }
     if (x != want[i] && fabs(x - want[i]) > apart) { apart = fabs(x - want[i]); at = i; }
   }
-  told(s, name, n, apart, largest, at);
+  double scale = largest > 0 ? largest : 1;
+  bool   fits  = apart <= (s->single ? 2e-3 : 1e-9) * scale + 30 * rounding || isinf(rounding);      /* false for a NaN */
+  printf("%-20s %-32s %9" PRIu64 " %12.5g %10.2g", run_of(s->run)->name, name, n, largest, apart / scale);
+  if (rounding > 1e-3 * scale) printf("  (rounding: %.2g)", rounding / scale);
+  if (!fits) printf("  <- differs at %" PRIu64, at);
+  putchar('\n');
+  s->wrong += !fits;
+}
+
+static void roots_add(const ReplayRoots *r, uint32_t to, uint32_t from) {
+  for (uint64_t j = 0; r->n && j < r->size[to]; j++) r->value[to][j] += r->value[from][j];
 }
 
 /* The graph's roots come in the order of run_loops in the compiler: scalars, outputs, gradients, updates.  A parameter with
@@ -58,7 +62,7 @@ static void check_root(SelfCheck *s, const char *name, RootKind kind, int index,
 static bool check_roots(SelfCheck *s) {
   const SviEntry *e = run_of(s->run);
   const SviModel *m = run_call(s->run)->trainer->model;
-  const ReplayRoots *g = s->roots;
+  const ReplayRoots *g = &s->exact;
   uint32_t at = 0;
   int nout = e->nout;
   for (int i = 0; i < e->ngrad; i++) nout -= e->grad[i].where == SVI_IN_OUT;      /* gradients of rows are described as outputs, too */
@@ -66,18 +70,21 @@ static bool check_roots(SelfCheck *s) {
     printf("%-20s the graph has %u roots, the entry %d\n", e->name, g->n, e->nscalar + nout + e->ngrad + e->nupdate);
     return false;
   }
-  for (int i = 0; i < e->nscalar; i++, at++) check_root(s, g->name[at], ROOT_SCALAR, i, g->value[at], 1);
-  for (int i = 0; i < nout;       i++, at++) check_root(s, g->name[at], ROOT_OUT,    i, g->value[at], g->size[at]);
+  for (int i = 0; i < e->nscalar; i++, at++) check_root(s, g->name[at], ROOT_SCALAR, i, at);
+  for (int i = 0; i < nout;       i++, at++) check_root(s, g->name[at], ROOT_OUT,    i, at);
   for (int i = 0; i < e->ngrad;   i++, at++) {
     int  param = e->grad[i].param;
     bool before = false;
     for (int k = 0; k < i; k++) before |= e->grad[k].param == param;
     if (before) continue;
-    for (int k = i + 1; k < e->ngrad; k++)
-      for (uint64_t j = 0; e->grad[k].param == param && j < g->size[at]; j++) g->value[at][j] += g->value[at + (uint32_t)(k - i)][j];
-    check_root(s, m->param[param].name, ROOT_GRAD, param, g->value[at], g->size[at]);
+    for (int k = i + 1; k < e->ngrad; k++) {
+      if (e->grad[k].param != param) continue;
+      roots_add(&s->exact, at, at + (uint32_t)(k - i));
+      if (s->single) roots_add(&s->rounded, at, at + (uint32_t)(k - i));
+    }
+    check_root(s, m->param[param].name, ROOT_GRAD, param, at);
   }
-  for (int i = 0; i < e->nupdate; i++, at++) check_root(s, g->name[at], ROOT_UPDATE, i, g->value[at], g->size[at]);
+  for (int i = 0; i < e->nupdate; i++, at++) check_root(s, g->name[at], ROOT_UPDATE, i, at);
   return true;
 }
 
@@ -88,7 +95,6 @@ static bool check_entry(Session *s, int entry, uint64_t rows, uint64_t k, uint32
   const uint32_t *row = NULL;
   Batches  b;
   char     error[256] = "";
-  ReplayRoots roots;
   batches_new(&b, s->seed, e->axis, total, rows);
   uint64_t n = batches_at(&b, 0, &row), step = 3;
   Run *run = run_new(m, entry, s->pool, &s->data, &s->state.params, n, k);
@@ -98,14 +104,13 @@ static bool check_entry(Session *s, int entry, uint64_t rows, uint64_t k, uint32
     n = (uint64_t)((double)n * memory_most / bytes) + 1;
     run_entry(run, row, n, s->seed, step, s->option);
   }
-  bool good = replay_roots(run, s->seed, step, &roots, error);
+  SelfCheck c = { .run = run, .single = m->real_bytes == 4 };
+  bool good = replay_roots(run, s->seed, step, false, &c.exact, error) && (!c.single || replay_roots(run, s->seed, step, true, &c.rounded, error));
   if (!good) printf("%-20s cannot be evaluated: %s\n", e->name, error);
-  else {
-    SelfCheck c = { .run = run, .roots = &roots, .tolerance = m->real_bytes == 8 ? 1e-9 : 2e-3, .entry = e->name };
-    good = check_roots(&c);
-    *wrong += c.wrong;
-  }
-  replay_roots_free(&roots);
+  else good = check_roots(&c);
+  *wrong += c.wrong;
+  replay_roots_free(&c.exact);
+  if (c.rounded.memory) replay_roots_free(&c.rounded);
   run_free(run);
   batches_free(&b);
   return good;

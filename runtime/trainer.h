@@ -211,9 +211,10 @@ void rundir_close(RunDir *r);
 
 /* ---- replay.c: who was the first to be not finite */
 bool replay_graph  (const Run *r, uint64_t seed, uint64_t step, FILE *out);     /* replay_graph.c: by the compiler's evaluator; false: not found */
-/* The entry's roots by the compiler's evaluator, in double precision: scalars, outputs, "grad:PARAM" and "update:PARAM". */
+/* The entry's roots by the compiler's evaluator: scalars, outputs, "grad:PARAM" and "update:PARAM".  SINGLE: every value rounded to
+ * float, else in double precision. */
 typedef struct { uint32_t n; const char **name; double **value; uint64_t *size; void *memory; } ReplayRoots;
-bool replay_roots(const Run *r, uint64_t seed, uint64_t step, ReplayRoots *out, char error[256]);
+bool replay_roots(const Run *r, uint64_t seed, uint64_t step, bool single, ReplayRoots *out, char error[256]);
 double replay_bytes_of(const Run *r);                 /* memory that replay_roots takes, about */
 void replay_roots_free(ReplayRoots *r);
 void replay_explain(const Run *r, uint64_t seed, uint64_t step, FILE *out);

@@ -145,6 +145,13 @@ void diag_called(Diag *d, uint32_t first, Span call, Span body) {
     if (source_place(d->sources, it->at.at).source->library) {
       diag_label(it, it->at, "%s", it->mark ? it->mark : "here");
       it->at = call, it->mark = "in this call";
+      for (uint32_t k = 0; k < i; k++)                      /* one call, one mistake: what else the expansion met is its consequence */
+        if (d->items.at[k]->code == it->code && d->items.at[k]->at.at == call.at && d->items.at[k]->at.end == call.end) {
+          memmove(d->items.at + i, d->items.at + i + 1, (d->items.n - i - 1) * sizeof *d->items.at);
+          d->items.n--, i--;
+          if (diag_is_error(it->code)) d->errors--, d->kept--;
+          break;
+        }
     } else if (it->at.at >= body.at && it->at.end <= body.end && !(call.at >= body.at && call.end <= body.end)) {
       diag_label(it, call, "in this call");
     }

@@ -18,7 +18,7 @@ Amount amount_of_axis(const Emit *e, uint32_t axis, bool here) {
   const Axis *a = &e->p->entry->graph->axis.at[axis];
   if (a->kind == AXIS_INDEX) return (Amount){a->size, 0, 0};
   AxisSet bit = (AxisSet)1 << axis;
-  bool local = here && ((int32_t)axis == e->phase->axis || (e->streamed && (int32_t)axis == e->phase->particles));
+  bool local = here && ((int32_t)axis == e->phase->axis || (e->f.streamed && (int32_t)axis == e->phase->particles));
   return local ? (Amount){1, bit, 0} : (Amount){1, 0, bit};
 }
 
@@ -27,14 +27,14 @@ Amount amount_of_loop(const Emit *e, const Loop *l) {
     case LOOP_ROWS:
       if (e->phase->axis < 0) BUG("a loop over a chunk's rows in a serial phase");
       return (Amount){1, (AxisSet)1 << e->phase->axis, 0};
-    case LOOP_AXIS: return amount_of_axis(e, l->axis, e->streamed && (int32_t)l->axis == e->phase->particles);
+    case LOOP_AXIS: return amount_of_axis(e, l->axis, e->f.streamed && (int32_t)l->axis == e->phase->particles);
     case LOOP_SIZE: return (Amount){l->size, 0, 0};
   }
   BUG("loop of kind %d", (int)l->kind);
 }
 
 static LLVMValueRef size_here(Emit *e, uint32_t axis) {
-  return (int32_t)axis == e->phase->axis ? chunk_rows(e) : e->count;
+  return (int32_t)axis == e->phase->axis ? chunk_rows(e) : e->f.count;
 }
 
 LLVMValueRef amount_emit(Emit *e, Amount a) {
@@ -161,7 +161,7 @@ static LLVMValueRef access_offset(Emit *e, const NestPlan *p, uint32_t instr, co
     LLVMValueRef from = NULL;
     const Loop *loop = &p->nest->loop[ix->loop];
     if (!local && loop->kind == LOOP_ROWS) from = chunk_first(e);
-    if (!local && loop->kind == LOOP_AXIS && e->streamed && (int32_t)loop->axis == e->phase->particles) from = e->start;
+    if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles) from = e->f.start;
     if (still.plus) from = from ? emit_add(e, from, emit_index(e, (uint64_t)(int64_t)still.plus)) : emit_index(e, (uint64_t)(int64_t)still.plus);
     if (from) sum = emit_add(e, sum, emit_mul(e, from, amount_emit(e, l->step[k])));
   }
@@ -219,7 +219,7 @@ LLVMValueRef random_counter(Emit *e, const NestPlan *p, uint32_t instr, LLVMValu
     LLVMValueRef place = nest_index(e, p, &i->at.at[at], false);
     LLVMValueRef where = LLVMBuildInBoundsGEP2(e->b, e->i32, call_row(e, (uint32_t)l.axis[at]), &place, 1, "");
     *row = LLVMBuildLoad2(e->b, e->i32, where, "row");
-    LLVMSetMetadata(*row, e->md_scope, LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, &e->tables, 1)));
+    LLVMSetMetadata(*row, e->md_scope, LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, &e->f.tables, 1)));
   }
   LLVMValueRef c1 = access_offset(e, p, instr, &l, at, false);
   return LLVMBuildTrunc(e->b, c1, e->i32, "counter");
@@ -270,7 +270,7 @@ static void storage_of(const Emit *e, const Buffer *b, uint64_t *at, uint64_t *e
   if (b->kind == BUF_BATCH || b->kind == BUF_OUT) *end = *at + 1;
 }
 
-static bool overlap(const Emit *e, const Buffer *a, const Buffer *b) {
+bool storage_overlaps(const Emit *e, const Buffer *a, const Buffer *b) {
   if (a->kind != b->kind || (a->kind == BUF_CHUNK && a->domain != b->domain)) return false;
   uint64_t a0, a1, b0, b1;
   storage_of(e, a, &a0, &a1);
@@ -295,7 +295,7 @@ void aliases_find(Emit *e, NestPlan *p) {
     buf[count] = in->buf;
     group[count] = count;
     for (uint32_t o = 0; o < count; o++) {
-      if (!overlap(e, &e->p->buffers.at[buf[o]], &e->p->buffers.at[in->buf])) continue;
+      if (!storage_overlaps(e, &e->p->buffers.at[buf[o]], &e->p->buffers.at[in->buf])) continue;
       uint32_t from = group[count], to = group[o];
       for (uint32_t x = 0; x <= count; x++) if (group[x] == from) group[x] = to;
     }
@@ -304,15 +304,15 @@ void aliases_find(Emit *e, NestPlan *p) {
   LLVMMetadataRef *scope = arena_alloc(e->arena, (count + 1) * sizeof *scope), *list = arena_alloc(e->arena, (count + 2) * sizeof *list);
   for (uint32_t k = 0; k < count; k++) {
     if (group[k] != k) continue;
-    const char *name = arena_printf(e->arena, "%s nest %u buffer %u", LLVMGetValueName(e->fn), e->nests, buf[k]);
-    LLVMMetadataRef two[2] = {LLVMMDStringInContext2(e->c, name, strlen(name)), e->scopes};
+    const char *name = arena_printf(e->arena, "%s nest %u buffer %u", LLVMGetValueName(e->f.fn), e->f.nests, buf[k]);
+    LLVMMetadataRef two[2] = {LLVMMDStringInContext2(e->c, name, strlen(name)), e->f.scopes};
     scope[k] = LLVMMDNodeInContext2(e->c, two, 2);
   }
   Aliases *known = arena_alloc(e->arena, (count + 1) * sizeof *known);
   for (uint32_t k = 0; k < count; k++) {
     if (group[k] != k) continue;
     uint32_t others = 0;
-    list[others++] = e->tables;
+    list[others++] = e->f.tables;
     for (uint32_t o = 0; o < count; o++) if (scope[o] && o != k) list[others++] = scope[o];
     known[k].scope = LLVMMDNodeInContext2(e->c, &scope[k], 1);
     known[k].others = LLVMMDNodeInContext2(e->c, list, others);

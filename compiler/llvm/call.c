@@ -67,7 +67,7 @@ static LLVMValueRef operand(Emit *e, Buf buf) {
   for (uint32_t k = 0; k < n; k++) {
     if (axis[k] < 0) continue;
     if (axis[k] == e->phase->axis) at = emit_add(e, at, emit_mul(e, chunk_first(e), amount_emit(e, step[k])));
-    else if (e->streamed && axis[k] == e->phase->particles) at = emit_add(e, at, emit_mul(e, e->start, amount_emit(e, step[k])));
+    else if (e->f.streamed && axis[k] == e->phase->particles) at = emit_add(e, at, emit_mul(e, e->f.start, amount_emit(e, step[k])));
   }
   return at ? LLVMBuildInBoundsGEP2(e->b, e->real, base, &at, 1, "") : base;
 }
@@ -102,7 +102,7 @@ static void emit_load_rows(Emit *e, const Call *c) {
   bool chunked = e->phase->axis >= 0 && c->m.axes >> e->phase->axis & 1;
   LLVMValueRef first = chunked ? chunk_first(e) : emit_index(e, 0);
   LLVMValueRef column = LLVMConstInt(e->i32, (uint64_t)(int64_t)c->column, true);
-  LLVMValueRef arg[] = {e->call, column, first, extent(e, c->m), operand(e, c->c)};
+  LLVMValueRef arg[] = {e->f.call, column, first, extent(e, c->m), operand(e, c->c)};
   runtime_call(e, RUNTIME_svi_load_rows, LEN(arg), arg);
 }
 

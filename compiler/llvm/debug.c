@@ -45,20 +45,20 @@ void debug_function(Emit *e, LLVMValueRef fn, const char *name, Span at) {
   if (!e->di) return;
   Place p = place_of(e, at);
   LLVMMetadataRef file = p.source ? file_of_source(e, p.source) : file_of(e, e->model->path ? e->model->path : "model.svm");
-  e->di_function = LLVMDIBuilderCreateFunction(e->di, file, name, strlen(name), name, strlen(name), file, p.line, e->di_type,
+  e->f.di_function = LLVMDIBuilderCreateFunction(e->di, file, name, strlen(name), name, strlen(name), file, p.line, e->di_type,
                                                true, true, p.line, LLVMDIFlagZero, e->options->level > 0);
-  LLVMSetSubprogram(fn, e->di_function);
-  e->di_blocks.n = 0;
-  BlockFile own = {e->di_function, p.source};
-  vec_push(e->arena, &e->di_blocks, own);
+  LLVMSetSubprogram(fn, e->f.di_function);
+  e->f.di_blocks.n = 0;
+  BlockFile own = {e->f.di_function, p.source};
+  vec_push(e->arena, &e->f.di_blocks, own);
   debug_at(e, NO_SPAN);
 }
 
 static LLVMMetadataRef scope_of(Emit *e, const Source *s) {
-  if (!s) return e->di_function;
-  for (uint32_t i = 0; i < e->di_blocks.n; i++) if (e->di_blocks.at[i].source == s) return e->di_blocks.at[i].scope;
-  BlockFile b = {LLVMDIBuilderCreateLexicalBlockFile(e->di, e->di_function, file_of_source(e, s), 0), s};
-  vec_push(e->arena, &e->di_blocks, b);
+  if (!s) return e->f.di_function;
+  for (uint32_t i = 0; i < e->f.di_blocks.n; i++) if (e->f.di_blocks.at[i].source == s) return e->f.di_blocks.at[i].scope;
+  BlockFile b = {LLVMDIBuilderCreateLexicalBlockFile(e->di, e->f.di_function, file_of_source(e, s), 0), s};
+  vec_push(e->arena, &e->f.di_blocks, b);
   return b.scope;
 }
 

@@ -4,7 +4,7 @@
  * program, the phase and the step it is in, and the values every step of the function may use (fields of SviCall and
  * SviChunk, loaded once in the entry block when first asked for).
  *
- * Read: module.c (the whole), function.c (a phase), nest.c (loops), access.c (addresses), reduce.c, scalar.c (ops),
+ * Read: module.c (the whole), function.c (a phase), outline.c (a nest as a function), nest.c (loops), access.c (addresses), reduce.c, scalar.c (ops),
  * call.c (matrix products and the like), kernels.c (bitcode), tables.c (svi_model), debug.c, target.c, link.c. */
 #ifndef SVIC_LLVM_EMIT_H
 #define SVIC_LLVM_EMIT_H
@@ -37,6 +37,32 @@ typedef enum {
 
 typedef struct { LLVMMetadataRef scope; const Source *source; } BlockFile;
 
+/* What a nest needs from outside, beside the call and the chunk: see note [nests are functions] in outline.c. */
+typedef VEC(uint32_t) Ids;
+typedef struct {
+  Ids bases;                                                              /* a buffer of each storage */
+  Ids options, draws;
+} Needs;
+enum { NEST_FIXED = 4 };                                                  /* call, chunk, start, count; then bases, options, keys */
+typedef struct { const char *key; size_t size; LLVMValueRef fn; } NestFunction;
+
+/* The function being built. */
+typedef struct {
+  LLVMValueRef         fn, call, chunk;
+  LLVMBasicBlockRef    entry;                                             /* fields are loaded here, before its branch */
+  LLVMMetadataRef      scopes, tables;                                    /* alias domain of the function; scope of SviCall.row */
+  uint32_t             nests;                                             /* so far, to tell scopes apart */
+  LLVMValueRef         size[AXIS_MAX], total[AXIS_MAX], row[AXIS_MAX];
+  LLVMValueRef         first, rows, capacity, lane, fresh, global, param, block, option, key, batch, out;
+  LLVMValueRef         scratch[SVI_DOMAINS], scratch_size[SVI_DOMAINS];
+  LLVMValueRef        *base;                                              /* by Buf */
+  bool                 streamed;                                          /* inside the stream of a phase: */
+  LLVMValueRef         start, count, first_block;                         /* particles of the block, [start, start + count) */
+  const Needs         *needs;                                             /* of a nest's function: what its parameters are */
+  LLVMMetadataRef      di_function;
+  VEC(BlockFile)       di_blocks;
+} Frame;
+
 typedef struct Emit {
   /* the module */
   Arena               *arena;
@@ -52,34 +78,25 @@ typedef struct Emit {
   uint32_t             real_bytes, lanes;                                 /* lanes: reals in a vector register, 1 when not vectorising */
   LLVMTypeRef          void_, i1, i8, i32, i64, ptr, f64, real, run;      /* run: the type of a phase */
   LLVMValueRef         runtime[RUNTIME_COUNT];
-  unsigned             md_dbg, md_scope, md_noalias, md_loop, md_align;
+  unsigned             md_scope, md_noalias, md_loop, md_align;
   VEC(Name)            kernels;                                           /* those used */
+  VEC(NestFunction)    outlined;
 
   /* debug lines */
   LLVMDIBuilderRef     di;
-  LLVMMetadataRef      di_unit, di_type, di_function;
-  VEC(BlockFile)       di_files;                                          /* of the module */
-  VEC(BlockFile)       di_blocks;                                         /* of the function */
+  LLVMMetadataRef      di_unit, di_type;
+  VEC(BlockFile)       di_files;
 
-  /* the function */
+  /* the phase, and the function: its own or a nest's */
   const LoopProgram   *p;
   const LoopPhase     *phase;
-  LLVMValueRef         fn, call, chunk;
-  LLVMBasicBlockRef    entry;                                             /* fields are loaded here, before its branch */
-  LLVMMetadataRef      scopes, tables;                                    /* alias domain of the function; scope of SviCall.row */
-  uint32_t             nests;                                             /* so far, to tell scopes apart */
-  LLVMValueRef         size[AXIS_MAX], total[AXIS_MAX], row[AXIS_MAX];
-  LLVMValueRef         first, rows, capacity, lane, fresh, global, param, block, option, key, batch, out;
-  LLVMValueRef         scratch[SVI_DOMAINS], scratch_size[SVI_DOMAINS];
-  LLVMValueRef        *base;                                              /* by Buf */
-
-  /* the step */
-  bool                 streamed;
-  LLVMValueRef         start, count, first_block;                         /* particles of the block: [start, start + count) */
-  struct NestPlan     *nest;
+  Frame                f;
 } Emit;
 
 /* ---- function.c */
+/* Begins a function and stands in the block after its entry block; ends it. */
+void         function_open (Emit *e, const char *name, LLVMTypeRef type, Span at);
+void         function_close(Emit *e);
 LLVMValueRef phase_emit(Emit *e, const LoopProgram *p, uint32_t phase, const char *name);
 /* A value made in the entry block; use as  LLVMBasicBlockRef at = entry_open(e); ...; entry_close(e, at). */
 LLVMBasicBlockRef entry_open (Emit *e);
@@ -94,6 +111,8 @@ LLVMValueRef chunk_first(Emit *e);
 LLVMValueRef chunk_rows (Emit *e);
 LLVMValueRef chunk_fresh(Emit *e);                                        /* i1 */
 LLVMValueRef buffer_base(Emit *e, Buf buf);
+bool         same_storage(const Buffer *a, const Buffer *b);
+bool         storage_overlaps(const Emit *e, const Buffer *a, const Buffer *b);
 /* Whether a reduction starts anew (i1): NULL when it always does, constant when it never does. */
 LLVMValueRef starts_anew(Emit *e, ReduceFrom from);
 
@@ -131,6 +150,9 @@ typedef struct NestPlan {
 } NestPlan;
 #define NO_LEVEL UINT32_MAX
 void nest_emit(Emit *e, const Nest *nest);
+
+/* ---- outline.c */
+void nest_call(Emit *e, const Nest *nest);                                /* the nest as a function of its own, shared by equal ones */
 LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local);   /* i64; local: within the chunk and block */
 
 /* ---- access.c */

@@ -8,7 +8,7 @@
 
 LLVMBasicBlockRef entry_open(Emit *e) {
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b);
-  LLVMPositionBuilderBefore(e->b, LLVMGetBasicBlockTerminator(e->entry));
+  LLVMPositionBuilderBefore(e->b, LLVMGetBasicBlockTerminator(e->f.entry));
   return at;
 }
 
@@ -45,8 +45,8 @@ LLVMValueRef emit_load(Emit *e, LLVMTypeRef type, LLVMValueRef base, uint64_t of
 }
 
 void emit_if(Emit *e, LLVMValueRef yes, LLVMBasicBlockRef *join) {
-  LLVMBasicBlockRef then = LLVMAppendBasicBlockInContext(e->c, e->fn, "then");
-  *join = LLVMAppendBasicBlockInContext(e->c, e->fn, "join");
+  LLVMBasicBlockRef then = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "then");
+  *join = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "join");
   LLVMBuildCondBr(e->b, yes, then, *join);
   LLVMPositionBuilderAtEnd(e->b, then);
 }
@@ -54,8 +54,8 @@ void emit_if(Emit *e, LLVMValueRef yes, LLVMBasicBlockRef *join) {
 /* Loops have their test at the end, behind a guard where n may be 0: the form the vectoriser wants. */
 OpenLoop loop_open(Emit *e, LLVMValueRef n, const char *name) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  OpenLoop l = {.body = LLVMAppendBasicBlockInContext(e->c, e->fn, name), .n = n};
-  l.exit = LLVMAppendBasicBlockInContext(e->c, e->fn, "done");
+  OpenLoop l = {.body = LLVMAppendBasicBlockInContext(e->c, e->f.fn, name), .n = n};
+  l.exit = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "done");
   if (LLVMIsAConstantInt(n) && !is_number(n, 0)) {
     LLVMBuildBr(e->b, l.body);
   } else {
@@ -122,22 +122,32 @@ static LLVMValueRef arena_field(Emit *e, LLVMValueRef *cache, LLVMValueRef base,
 LLVMValueRef call_size(Emit *e, uint32_t axis) {
   const Axis *a = &e->p->entry->graph->axis.at[axis];
   if (a->kind == AXIS_INDEX) return emit_index(e, a->size);
-  return field(e, &e->size[axis], e->i64, e->call, CALL(size) + 8 * axis, "size");
+  return field(e, &e->f.size[axis], e->i64, e->f.call, CALL(size) + 8 * axis, "size");
 }
 
 LLVMValueRef call_total(Emit *e, uint32_t axis) {
   const Axis *a = &e->p->entry->graph->axis.at[axis];
   if (a->kind == AXIS_INDEX) return emit_index(e, a->size);
-  return field(e, &e->total[axis], e->i64, e->call, CALL(total) + 8 * axis, "total");
+  return field(e, &e->f.total[axis], e->i64, e->f.call, CALL(total) + 8 * axis, "total");
 }
 
 LLVMValueRef call_row(Emit *e, uint32_t axis) {
-  return field(e, &e->row[axis], e->ptr, e->call, CALL(row) + sizeof(void *) * axis, "row");
+  return field(e, &e->f.row[axis], e->ptr, e->f.call, CALL(row) + sizeof(void *) * axis, "row");
 }
 
-/* Options and keys are few and scalar: loaded anew at each use, and shared by early-cse. */
+static LLVMValueRef parameter(Emit *e, uint32_t at) { return LLVMGetParam(e->f.fn, at); }
+
+/* In a nest's function, options and keys are parameters: see outline.c for their places. */
+static uint32_t place_among(const Ids *v, uint32_t id) {
+  for (uint32_t i = 0; i < v->n; i++) if (v->at[i] == id) return i;
+  BUG("a nest without an option or key it needs");
+}
+
+/* Few and scalar: loaded anew at each use, and shared by early-cse. */
 LLVMValueRef call_option(Emit *e, uint32_t id) {
-  LLVMValueRef table = field(e, &e->option, e->ptr, e->call, CALL(option), "options");
+  const Needs *needs = e->f.needs;
+  if (needs) return parameter(e, NEST_FIXED + needs->bases.n + place_among(&needs->options, id));
+  LLVMValueRef table = field(e, &e->f.option, e->ptr, e->f.call, CALL(option), "options");
   LLVMBasicBlockRef at = entry_open(e);
   LLVMValueRef v = emit_load(e, e->f64, table, 8 * (uint64_t)id, "option");
   if (e->real_bytes == 4) v = LLVMBuildFPTrunc(e->b, v, e->real, "option");
@@ -146,40 +156,42 @@ LLVMValueRef call_option(Emit *e, uint32_t id) {
 }
 
 LLVMValueRef call_key(Emit *e, uint32_t draw, unsigned word) {
-  LLVMValueRef table = field(e, &e->key, e->ptr, e->call, CALL(key), "keys");
+  const Needs *needs = e->f.needs;
+  if (needs) return parameter(e, NEST_FIXED + needs->bases.n + needs->options.n + 2 * place_among(&needs->draws, draw) + word);
+  LLVMValueRef table = field(e, &e->f.key, e->ptr, e->f.call, CALL(key), "keys");
   LLVMBasicBlockRef at = entry_open(e);
   LLVMValueRef v = emit_load(e, e->i32, table, 8 * (uint64_t)draw + 4 * word, "key");
   entry_close(e, at);
   return v;
 }
 
-LLVMValueRef chunk_first(Emit *e) { return field(e, &e->first, e->i64, e->chunk, CHUNK(first), "first"); }
-LLVMValueRef chunk_rows (Emit *e) { return field(e, &e->rows,  e->i64, e->chunk, CHUNK(rows),  "rows"); }
+LLVMValueRef chunk_first(Emit *e) { return field(e, &e->f.first, e->i64, e->f.chunk, CHUNK(first), "first"); }
+LLVMValueRef chunk_rows (Emit *e) { return field(e, &e->f.rows,  e->i64, e->f.chunk, CHUNK(rows),  "rows"); }
 
 LLVMValueRef chunk_fresh(Emit *e) {
-  if (e->fresh) return e->fresh;
+  if (e->f.fresh) return e->f.fresh;
   LLVMBasicBlockRef at = entry_open(e);
-  LLVMValueRef byte = emit_load(e, e->i8, e->chunk, CHUNK(fresh), "fresh");
-  e->fresh = LLVMBuildICmp(e->b, LLVMIntNE, byte, LLVMConstInt(e->i8, 0, false), "fresh");
+  LLVMValueRef byte = emit_load(e, e->i8, e->f.chunk, CHUNK(fresh), "fresh");
+  e->f.fresh = LLVMBuildICmp(e->b, LLVMIntNE, byte, LLVMConstInt(e->i8, 0, false), "fresh");
   entry_close(e, at);
-  return e->fresh;
+  return e->f.fresh;
 }
 
 /* Elements a domain's arena is laid out for: rows of the largest chunk times its other axes, a block of those streamed. */
 static LLVMValueRef domain_size(Emit *e, uint32_t domain) {
-  if (e->scratch_size[domain]) return e->scratch_size[domain];
+  if (e->f.scratch_size[domain]) return e->f.scratch_size[domain];
   AxisSet axes = e->phase->domain[domain].axes;
   LLVMValueRef n = emit_index(e, 1);
-  if (e->phase->axis >= 0) n = field(e, &e->capacity, e->i64, e->chunk, CHUNK(capacity), "capacity");
+  if (e->phase->axis >= 0) n = field(e, &e->f.capacity, e->i64, e->f.chunk, CHUNK(capacity), "capacity");
   for (uint32_t a = 0; a < AXIS_MAX; a++) {
     if (!(axes >> a & 1) || (int32_t)a == e->phase->axis) continue;
     bool block = e->phase->stream && (int32_t)a == e->phase->particles;
-    LLVMValueRef s = block ? field(e, &e->block, e->i64, e->call, CALL(block), "block") : call_size(e, a);
+    LLVMValueRef s = block ? field(e, &e->f.block, e->i64, e->f.call, CALL(block), "block") : call_size(e, a);
     LLVMBasicBlockRef at = entry_open(e);
     n = emit_mul(e, n, s);
     entry_close(e, at);
   }
-  return e->scratch_size[domain] = n;
+  return e->f.scratch_size[domain] = n;
 }
 
 /* Where a buffer begins.  Buffers of one storage share the value, so that overlapping ones are seen to be the same. */
@@ -187,19 +199,19 @@ static LLVMValueRef find_base(Emit *e, const Buffer *b) {
   uint64_t bytes = b->offset * e->real_bytes, slot = b->offset * sizeof(void *);
   LLVMValueRef base = NULL, offset = NULL;
   switch (b->kind) {
-    case BUF_PARAM:  base = arena_field(e, &e->param,  e->call,  CALL(param),  "params"); break;
-    case BUF_GLOBAL: base = arena_field(e, &e->global, e->call,  CALL(global), "global"); break;
-    case BUF_LANE:   base = arena_field(e, &e->lane,   e->chunk, CHUNK(lane),  "lane");   break;
+    case BUF_PARAM:  base = arena_field(e, &e->f.param,  e->f.call,  CALL(param),  "params"); break;
+    case BUF_GLOBAL: base = arena_field(e, &e->f.global, e->f.call,  CALL(global), "global"); break;
+    case BUF_LANE:   base = arena_field(e, &e->f.lane,   e->f.chunk, CHUNK(lane),  "lane");   break;
     case BUF_BATCH: {
-      LLVMValueRef table = field(e, &e->batch, e->ptr, e->call, CALL(batch), "batch"), none = NULL;
+      LLVMValueRef table = field(e, &e->f.batch, e->ptr, e->f.call, CALL(batch), "batch"), none = NULL;
       return field(e, &none, e->ptr, table, slot, "kept");
     }
     case BUF_OUT: {
-      LLVMValueRef table = field(e, &e->out, e->ptr, e->call, CALL(out), "out"), none = NULL;
+      LLVMValueRef table = field(e, &e->f.out, e->ptr, e->f.call, CALL(out), "out"), none = NULL;
       return field(e, &none, e->ptr, table, slot, "rows_out");
     }
     case BUF_CHUNK:
-      base = arena_field(e, &e->scratch[b->domain], e->chunk, CHUNK(scratch) + sizeof(void *) * b->domain, "arena");
+      base = arena_field(e, &e->f.scratch[b->domain], e->f.chunk, CHUNK(scratch) + sizeof(void *) * b->domain, "arena");
       if (b->offset) offset = domain_size(e, b->domain);
       bytes = b->offset;
       break;
@@ -212,26 +224,33 @@ static LLVMValueRef find_base(Emit *e, const Buffer *b) {
   return base;
 }
 
+bool same_storage(const Buffer *a, const Buffer *b) {
+  return a->kind == b->kind && a->offset == b->offset && (a->kind != BUF_CHUNK || a->domain == b->domain);
+}
+
 LLVMValueRef buffer_base(Emit *e, Buf buf) {
-  if (e->base[buf]) return e->base[buf];
+  if (e->f.base[buf]) return e->f.base[buf];
   const Buffer *b = &e->p->buffers.at[buf];
-  for (Buf other = 0; other < e->p->buffers.n; other++) {
-    const Buffer *o = &e->p->buffers.at[other];
-    bool same = e->base[other] && o->kind == b->kind && o->offset == b->offset;
-    if (same && (b->kind != BUF_CHUNK || o->domain == b->domain)) return e->base[buf] = e->base[other];
+  for (uint32_t i = 0; e->f.needs && i < e->f.needs->bases.n; i++) {
+    Buf known = e->f.needs->bases.at[i];
+    if (same_storage(&e->p->buffers.at[known], b)) return e->f.base[buf] = e->f.base[known];
   }
-  return e->base[buf] = find_base(e, b);
+  for (Buf other = 0; other < e->p->buffers.n; other++) {
+    if (e->f.base[other] && same_storage(&e->p->buffers.at[other], b)) return e->f.base[buf] = e->f.base[other];
+  }
+  if (e->f.needs) BUG("a nest without a base it needs");
+  return e->f.base[buf] = find_base(e, b);
 }
 
 LLVMValueRef starts_anew(Emit *e, ReduceFrom from) {
   switch (from) {
     case FROM_IDENTITY: return NULL;
     case FROM_LANE:
-      if (!e->streamed) return chunk_fresh(e);
-      return LLVMBuildAnd(e->b, chunk_fresh(e), e->first_block, "anew");
+      if (!e->f.streamed) return chunk_fresh(e);
+      return LLVMBuildAnd(e->b, chunk_fresh(e), e->f.first_block, "anew");
     case FROM_BLOCK:
-      if (!e->streamed) return NULL;
-      return e->first_block;
+      if (!e->f.streamed) return NULL;
+      return e->f.first_block;
     case FROM_BEFORE: return LLVMConstInt(e->i1, 0, false);
   }
   BUG("reduction from %d", (int)from);
@@ -240,48 +259,34 @@ LLVMValueRef starts_anew(Emit *e, ReduceFrom from) {
 /* ---- steps */
 static void step_emit(Emit *e, const Step *s) {
   if (s->is_call) call_emit(e, &s->call);
-  else nest_emit(e, &s->nest);
+  else nest_call(e, &s->nest);
 }
 
 /* Blocks of particles, as many passes as they take. */
 static void stream_emit(Emit *e, const Step *s, uint32_t n) {
   uint32_t axis = (uint32_t)e->phase->particles;
   LLVMValueRef all = call_size(e, axis);
-  LLVMValueRef block = field(e, &e->block, e->i64, e->call, CALL(block), "block");
+  LLVMValueRef block = field(e, &e->f.block, e->i64, e->f.call, CALL(block), "block");
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->fn, "stream");
-  LLVMBasicBlockRef exit = LLVMAppendBasicBlockInContext(e->c, e->fn, "streamed");
+  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "stream");
+  LLVMBasicBlockRef exit = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "streamed");
   LLVMValueRef zero = emit_index(e, 0);
   LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, all, zero, "none"), exit, body);
   LLVMPositionBuilderAtEnd(e->b, body);
-  e->start = LLVMBuildPhi(e->b, e->i64, "start");
-  LLVMAddIncoming(e->start, &zero, &from, 1);
-  LLVMValueRef left = LLVMBuildNUWSub(e->b, all, e->start, "left");
-  e->count = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntULT, left, block, ""), left, block, "count");
-  e->first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->start, zero, "first_block");
-  e->streamed = true;
+  e->f.start = LLVMBuildPhi(e->b, e->i64, "start");
+  LLVMAddIncoming(e->f.start, &zero, &from, 1);
+  LLVMValueRef left = LLVMBuildNUWSub(e->b, all, e->f.start, "left");
+  e->f.count = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntULT, left, block, ""), left, block, "count");
+  e->f.first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->f.start, zero, "first_block");
+  e->f.streamed = true;
   for (uint32_t i = 0; i < n; i++) step_emit(e, &s[i]);
-  e->streamed = false;
-  LLVMValueRef next = LLVMBuildNUWAdd(e->b, e->start, e->count, "next");
+  e->f.streamed = false;
+  LLVMValueRef next = LLVMBuildNUWAdd(e->b, e->f.start, e->f.count, "next");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
   LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntULT, next, all, "more"), body, exit);
-  LLVMAddIncoming(e->start, &next, &latch, 1);
+  LLVMAddIncoming(e->f.start, &next, &latch, 1);
   LLVMMoveBasicBlockAfter(exit, latch);
   LLVMPositionBuilderAtEnd(e->b, exit);
-}
-
-static void function_forget(Emit *e) {
-  memset(e->size, 0, sizeof e->size);
-  memset(e->total, 0, sizeof e->total);
-  memset(e->row, 0, sizeof e->row);
-  memset(e->scratch, 0, sizeof e->scratch);
-  memset(e->scratch_size, 0, sizeof e->scratch_size);
-  e->first = e->rows = e->capacity = e->lane = e->fresh = e->global = e->param = NULL;
-  e->block = e->option = e->key = e->batch = e->out = NULL;
-  e->base = arena_alloc(e->arena, (e->p->buffers.n + 1) * sizeof *e->base);
-  e->streamed = false;
-  e->nests = 0;
-  e->nest = NULL;
 }
 
 static Span span_of_phase(const LoopPhase *phase) {
@@ -296,30 +301,36 @@ static Span span_of_phase(const LoopPhase *phase) {
   return NO_SPAN;
 }
 
+void function_open(Emit *e, const char *name, LLVMTypeRef type, Span at) {
+  Frame *f = &e->f;
+  *f = (Frame){.base = arena_alloc(e->arena, (e->p->buffers.n + 1) * sizeof *f->base)};
+  f->fn = LLVMAddFunction(e->m, name, type);
+  LLVMSetLinkage(f->fn, LLVMInternalLinkage);
+  target_mark(e, f->fn);
+  attribute_add(e, f->fn, "uwtable", 2);
+  f->call  = LLVMGetParam(f->fn, 0);
+  f->chunk = LLVMGetParam(f->fn, 1);
+  LLVMSetValueName2(f->call, "call", 4);
+  LLVMSetValueName2(f->chunk, "chunk", 5);
+  LLVMMetadataRef text = LLVMMDStringInContext2(e->c, name, strlen(name));
+  f->scopes = LLVMMDNodeInContext2(e->c, &text, 1);
+  LLVMMetadataRef tables[2] = {LLVMMDStringInContext2(e->c, "tables", 6), f->scopes};
+  f->tables = LLVMMDNodeInContext2(e->c, tables, 2);
+
+  f->entry = LLVMAppendBasicBlockInContext(e->c, f->fn, "entry");
+  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, f->fn, "steps");
+  LLVMPositionBuilderAtEnd(e->b, f->entry);
+  debug_function(e, f->fn, name, at);
+  LLVMBuildBr(e->b, body);
+  LLVMPositionBuilderAtEnd(e->b, body);
+}
+
+void function_close(Emit *e) { LLVMBuildRetVoid(e->b); }
+
 LLVMValueRef phase_emit(Emit *e, const LoopProgram *p, uint32_t phase, const char *name) {
   e->p = p;
   e->phase = &p->phases.at[phase];
-  function_forget(e);
-  e->fn = LLVMAddFunction(e->m, name, e->run);
-  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
-  target_mark(e, e->fn);
-  attribute_add(e, e->fn, "uwtable", 2);
-  e->call  = LLVMGetParam(e->fn, 0);
-  e->chunk = LLVMGetParam(e->fn, 1);
-  LLVMSetValueName2(e->call, "call", 4);
-  LLVMSetValueName2(e->chunk, "chunk", 5);
-  LLVMMetadataRef text = LLVMMDStringInContext2(e->c, name, strlen(name));
-  e->scopes = LLVMMDNodeInContext2(e->c, &text, 1);
-  LLVMMetadataRef tables[2] = {LLVMMDStringInContext2(e->c, "tables", 6), e->scopes};
-  e->tables = LLVMMDNodeInContext2(e->c, tables, 2);
-
-  e->entry = LLVMAppendBasicBlockInContext(e->c, e->fn, "entry");
-  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->fn, "steps");
-  LLVMPositionBuilderAtEnd(e->b, e->entry);
-  debug_function(e, e->fn, name, span_of_phase(e->phase));
-  LLVMBuildBr(e->b, body);
-  LLVMPositionBuilderAtEnd(e->b, body);
-
+  function_open(e, name, e->run, span_of_phase(e->phase));
   const Step *steps = e->phase->steps.at;
   for (uint32_t i = 0, n = e->phase->steps.n; i < n; ) {
     uint32_t end = i;
@@ -331,6 +342,6 @@ LLVMValueRef phase_emit(Emit *e, const LoopProgram *p, uint32_t phase, const cha
       step_emit(e, &steps[i++]);
     }
   }
-  LLVMBuildRetVoid(e->b);
-  return e->fn;
+  function_close(e);
+  return e->f.fn;
 }

@@ -72,7 +72,7 @@ LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local)
       const Loop *loop = &p->nest->loop[ix->loop];
       if (p->at[ix->loop] != NO_LEVEL) v = p->index[p->at[ix->loop]];
       if (!local && loop->kind == LOOP_ROWS) v = emit_add(e, chunk_first(e), v);
-      if (!local && loop->kind == LOOP_AXIS && e->streamed && (int32_t)loop->axis == e->phase->particles) v = emit_add(e, e->start, v);
+      if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles) v = emit_add(e, e->f.start, v);
       break;
     }
   }
@@ -220,7 +220,7 @@ void nest_emit(Emit *e, const Nest *nest) {
   uint32_t n = nest->instr.n;
   if (nest->nloop > LOOP_DEPTH_MAX) BUG("a nest of %u loops", nest->nloop);
   reduce_prepare(e, nest);
-  NestPlan *p = NEW(e->arena, NestPlan), *outer = e->nest;
+  NestPlan *p = NEW(e->arena, NestPlan);
   p->nest = nest;
   p->steps       = arena_alloc(e->arena, (n + 1) * sizeof *p->steps);
   p->value       = arena_alloc(e->arena, (n + 1) * sizeof *p->value);
@@ -232,8 +232,6 @@ void nest_emit(Emit *e, const Nest *nest) {
   for (uint32_t i = 0; i < n; i++) steps_of_instr(e, nest, &nest->instr.at[i], &p->steps[i]);
   find_levels(e, p);
   aliases_find(e, p);
-  e->nests++;
-  e->nest = p;
+  e->f.nests++;
   emit_level(e, p, 0);
-  e->nest = outer;
 }

@@ -9,19 +9,19 @@
  *
  * All other values are computed in the nests that want them.  One that several nests want is either computed in each, or
  * stored by the first and loaded by the others, or made a sink: by the cheapest count of operations, loads and stores
- * (note [cost]).  A new sink may change the nests, so the steps are found again until nothing changes.
+ * (cost.c).  A new sink may change the nests, so the steps are found again until nothing changes.
  *
  * Streams: values without particles come first, then the nests and calls with particles, then what is reduced from them. */
 #include "lower.h"
 
-enum { LOAD = 8, STORE = 10 };                          /* as flops, see values.c */
-
 static bool in_param(const Lower *l, Val v) { return lnode(l, v)->op == OP_param && !reloads(l, v); }
 
-/* Written by a nest, element by element. */
+bool in_parts(const Fuse *f, Val v) { return f->l->v.at[v].copy && lnode(f->l, v)->op == OP_concat; }
+
+/* Written by a nest, element by element, as it is computed. */
 static bool stores(const Fuse *f, Val v) {
   const Local *x = &f->at[v];
-  return x->keep == KEEP_SINK && !x->call && !f->l->v.at[v].target && (x->product || !is_contraction(lnode(f->l, v)->op));
+  return x->keep == KEEP_SINK && !x->call && !f->l->v.at[v].target && !in_parts(f, v) && (x->product || !is_contraction(lnode(f->l, v)->op));
 }
 
 bool stored_before(const Fuse *f, Val v, uint32_t step) {
@@ -143,7 +143,7 @@ static bool over_blocks(const Fuse *f, Val v) {
 
 /* An argument is aligned when, wherever its user is computed at the indices of the nest, so is it (or at those of them that
  * it has). */
-static bool keeps_place(const Lower *l, Val v, uint32_t i) {
+bool keeps_place(const Lower *l, Val v, uint32_t i) {
   const Node *n = lnode(l, v);
   const Shape *a = lshape(l, n->arg[i]);
   switch (n->op) {
@@ -189,8 +189,34 @@ static uint32_t nest_for(Fuse *f, const Shape *space, uint8_t group, uint32_t fr
 }
 
 static void sink_add(Fuse *f, uint32_t step, SinkKind kind, Val v, ReduceFrom from) {
-  Sink s = {kind, v, from};
+  Sink s = {kind, v, from, 0};
   vec_push(f->l->arena, &f->steps.at[step].sink, s);
+}
+
+static void done(Fuse *f, Val v, uint32_t step) {
+  for (;; v = f->l->v.at[v].into) {
+    Local *x = &f->at[v];
+    if (!x->scheduled || step > x->step) x->step = step;
+    x->scheduled = true;
+    if (f->l->v.at[v].into == NO_VAL) return;
+  }
+}
+
+/* The nests that write a concat: one for each argument. */
+static void schedule_parts(Fuse *f, Val v) {
+  Lower *l = f->l;
+  const Node *n = lnode(l, v);
+  uint32_t last = 0;
+  for (uint32_t i = 0; i < n->nargs; i++) {
+    const Shape *a = lshape(l, n->arg[i]), *space = graph_shape(l->g, n->shape->axes, a->rank, a->dim);
+    f->stamp++;
+    uint32_t step = nest_for(f, space, f->at[v].group, earliest(f, n->arg[i], true, space));
+    sink_add(f, step, SINK_PART, v, FROM_IDENTITY);
+    StepPlan *s = &f->steps.at[step];
+    s->sink.at[s->sink.n - 1].part = i;
+    if (step > last) last = step;
+  }
+  done(f, v, last);
 }
 
 /* How a sum into v's buffer begins: the first of several into one buffer begins it. */
@@ -206,15 +232,6 @@ static ReduceFrom begin(Fuse *f, Val v, uint32_t *after) {
   return l->v.at[v].lane ? FROM_LANE : over_blocks(f, v) ? FROM_BLOCK : FROM_IDENTITY;
 }
 
-static void done(Fuse *f, Val v, uint32_t step) {
-  for (;; v = f->l->v.at[v].into) {
-    Local *x = &f->at[v];
-    if (!x->scheduled || step > x->step) x->step = step;
-    x->scheduled = true;
-    if (f->l->v.at[v].into == NO_VAL) return;
-  }
-}
-
 static void schedule_sink(Fuse *f, Val v) {
   Lower *l = f->l;
   Local *x = &f->at[v];
@@ -226,6 +243,10 @@ static void schedule_sink(Fuse *f, Val v) {
     step = step_add(f, true, NULL, v, x->group);
     f->steps.at[step].from = from;
     done(f, v, step);
+    return;
+  }
+  if (in_parts(f, v)) {
+    schedule_parts(f, v);
     return;
   }
   uint32_t from_step = 0;
@@ -273,130 +294,91 @@ static void schedule(Fuse *f) {
   }
 }
 
-/* ---- note [cost]  A value that no sink stores is wanted by some nests, at the nest's own indices or (behind a view) at others.
- * With c the cost of one element and its arguments, r the turns of a nest relative to the value's elements:
- *   computed in each:        sum of r c
- *   stored by the first:     c + STORE + LOAD for each other       (when the first wants it at its own indices)
- *   a sink:                  c + STORE + LOAD sum of r
- * Arguments that the nest has anyway cost nothing. */
+/* ---- merging: a nest whose results nobody wants before a later one over the same loops, and which reads what that one reads,
+ * goes there.  (Sinks join the earliest nest they can, so this finds the halves of work that could have waited.) */
 
-static double argument_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep);
-
-static double element_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep) {
-  const Node *n = lnode(f->l, v);
-  double c = is_view(f->l, v) ? 0 : op_cost(f->l, v);
-  for (uint32_t i = 0; i < n->nargs; i++) {
-    double share = volume(f->l, lshape(f->l, n->arg[i])) / volume(f->l, n->shape);
-    c += argument_cost(f, n->arg[i], step, deep + 1) * (share < 1 ? share : 1);
-  }
-  return c;
-}
-
-static double argument_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep) {
-  const Local *x = &f->at[v];
-  for (uint32_t i = 0; i < x->demand.n; i++) if (x->demand.at[i].step == step) return 0;
-  if (lnode(f->l, v)->nargs == 0 && x->local && x->keep == KEEP_NOT && lnode(f->l, v)->op != OP_random) return 0;
-  if (!x->local || x->keep == KEEP_SINK) return LOAD;
-  double c = deep > 8 ? LOAD + STORE : element_cost(f, v, step, deep);
-  return c < LOAD + STORE ? c : LOAD + STORE;
-}
-
-/* How often a nest computes v for each of its elements: at other indices in every turn, at the nest's own in those of the loops
- * down to the deepest one that v has. */
-static double turns(const Fuse *f, uint32_t step, Val v, bool aligned) {
+static void may_read(Fuse *f, Val v, bool aligned, const Shape *space, uint32_t step) {
   const Lower *l = f->l;
-  const Shape *s = lshape(l, v), *space = f->steps.at[step].space;
-  double all = 1, deep = 1;
-  if (!aligned) return volume(l, space) / volume(l, s);
-  for (uint32_t a = 0; a < l->g->axis.n; a++) {
-    if (space->axes >> a & 1) all *= axis_guess(l, a);
-    if (s->axes >> a & 1) deep = all;
-  }
-  return (s->rank ? volume(l, space) : deep) / volume(l, s);
-}
-
-static void ask(Fuse *f, Val v, Demand d) {
   Local *x = &f->at[v];
-  d.ratio = turns(f, d.step, v, d.aligned);
-  for (uint32_t i = 0; i < x->demand.n; i++) {
-    Demand *was = &x->demand.at[i];
-    if (was->step != d.step || was->aligned != d.aligned) continue;
-    if (!d.aligned) was->ratio += d.ratio;
+  if (x->stamp[aligned] == f->stamp) return;
+  x->stamp[aligned] = f->stamp;
+  if (!x->local || x->keep == KEEP_SINK) {
+    uint32_t limit = aligned && x->local && stores(f, v) && lshape(l, v) == space ? step : step - 1;
+    if (x->local && limit < x->limit) x->limit = limit;
+    vec_push(l->arena, &f->steps.at[step].reads, v);
     return;
   }
-  vec_push(f->l->arena, &x->demand, d);
+  for (uint32_t i = 0; i < lnode(l, v)->nargs; i++) may_read(f, lnode(l, v)->arg[i], aligned && keeps_place(l, v, i), space, step);
 }
 
-/* Outside of the innermost loop there are no vectors: a kernel costs its full price. */
-static double one_by_one(const Fuse *f, Val v, uint32_t step) {
-  const Shape *s = lshape(f->l, v), *space = f->steps.at[step].space;
-  bool innermost = space->rank ? s->rank > 0 : space->axes == 0 || s->axes >> (63 - __builtin_clzll(space->axes)) & 1;
-  return innermost ? 0 : 7 * op_cost(f->l, v);
-}
-
-static Keep decide(Fuse *f, Val v) {
+static void find_limits(Fuse *f) {
   const Lower *l = f->l;
-  Local *x = &f->at[v];
-  if (is_view(l, v) || (l->v.at[v].clear && lnode(l, v)->op != OP_random) || x->demand.n == 0) return KEEP_NOT;
-  Demand first = x->demand.at[0];
-  double each = 0, loads = 0, c1 = 0, most = 0;
-  bool mixed = false;
-  for (uint32_t i = 0; i < x->demand.n; i++) {
-    Demand d = x->demand.at[i];
-    if (d.step < first.step) first = d;
-  }
-  for (uint32_t i = 0; i < x->demand.n; i++) {
-    Demand d = x->demand.at[i];
-    double c = element_cost(f, v, d.step, 0);
-    if (c > most) most = c;
-    if (d.step == first.step) {
-      c1 = c;
-      if (!d.aligned || d.ratio > 1) mixed = true;      /* not once for each element */
+  for (Val v = 0; v < l->v.n; v++) f->at[v].limit = UINT32_MAX;
+  for (uint32_t s = 0; s < f->steps.n; s++) {
+    const StepPlan *step = &f->steps.at[s];
+    f->stamp++;
+    if (step->call) {
+      for (uint32_t i = 0; i < lnode(l, step->v)->nargs; i++) may_read(f, lnode(l, step->v)->arg[i], false, NULL, s);
+      continue;
     }
-    each += d.ratio * c + (d.aligned ? one_by_one(f, v, d.step) : 0);
-    loads += d.ratio * LOAD;
+    for (uint32_t k = 0; k < step->sink.n; k++) {
+      const Sink *sink = &step->sink.at[k];
+      const Node *n = lnode(l, sink->v);
+      for (uint32_t i = 0; i < n->nargs && sink->kind != SINK_ZERO; i++) {
+        if (sink->kind == SINK_PART && i != sink->part) continue;
+        bool aligned = sink->kind == SINK_PART || (n->op != OP_dot && keeps_place(l, sink->v, i));
+        may_read(f, n->arg[i], aligned, step->space, s);
+      }
+    }
   }
-  double here = mixed ? 1e30 : c1 + STORE + loads - LOAD + one_by_one(f, v, first.step);
-  double sink = most + STORE + loads;
-  if (each <= here && each <= sink) return KEEP_NOT;
-  return here <= sink ? KEEP_HERE : KEEP_SINK;
 }
 
-/* Whether values became sinks: then the steps are to be found again. */
-static bool demands(Fuse *f) {
-  Lower *l = f->l;
-  bool changed = false;
-  for (uint32_t k = f->order.n; k-- > 0;) {
-    Val v = f->order.at[k];
-    Local *x = &f->at[v];
-    const Node *n = lnode(l, v);
-    if (x->keep == KEEP_SINK) {
-      if (x->call || l->v.at[v].target) continue;
-      for (uint32_t i = 0; i < n->nargs; i++) {
-        bool same = n->op != OP_dot && keeps_place(l, v, i);
-        ask(f, n->arg[i], (Demand){x->step, same, 1});
-      }
-      continue;
-    }
-    Keep keep = decide(f, v);
-    if (keep == KEEP_SINK) {
-      x->keep = KEEP_SINK;
-      changed = true;
-      continue;
-    }
-    uint32_t first = UINT32_MAX;
-    for (uint32_t i = 0; i < x->demand.n; i++) if (x->demand.at[i].step < first) first = x->demand.at[i].step;
-    if (keep == KEEP_HERE) {
-      x->keep = KEEP_HERE;
-      x->step = first;
-    }
-    for (uint32_t i = 0; i < x->demand.n; i++) {
-      Demand d = x->demand.at[i];
-      if (keep == KEEP_HERE && d.step != first) continue;
-      for (uint32_t j = 0; j < n->nargs; j++) ask(f, n->arg[j], (Demand){d.step, d.aligned && keeps_place(l, v, j), 1});
+static bool shares_a_read(const Fuse *f, const StepPlan *a, const StepPlan *b) {
+  for (uint32_t i = 0; i < a->reads.n; i++)
+    for (uint32_t j = 0; j < b->reads.n; j++)
+      if (a->reads.at[i] == b->reads.at[j] && lshape(f->l, a->reads.at[i]) == a->space) return true;
+  return false;
+}
+
+/* The last step in which the nest could stand. */
+static uint32_t nest_limit(const Fuse *f, const StepPlan *s) {
+  uint32_t limit = f->steps.n - 1;
+  for (uint32_t k = 0; k < s->sink.n; k++) {
+    const Sink *sink = &s->sink.at[k];
+    if (f->l->v.at[sink->v].into != NO_VAL || sink->kind == SINK_ZERO || sink->kind == SINK_PART) return 0;      /* others depend on its place */
+    if (f->at[sink->v].limit < limit) limit = f->at[sink->v].limit;
+  }
+  return limit;
+}
+
+static void move_sinks(Fuse *f, uint32_t from, uint32_t to) {
+  StepPlan *a = &f->steps.at[from], *b = &f->steps.at[to], both = *a;
+  for (uint32_t k = 0; k < b->sink.n; k++) vec_push(f->l->arena, &both.sink, b->sink.at[k]);
+  for (uint32_t k = 0; k < b->reads.n; k++) vec_push(f->l->arena, &both.reads, b->reads.at[k]);
+  for (uint32_t k = 0; k < a->sink.n; k++) f->at[a->sink.at[k].v].step = to;
+  *b = both;
+  a->sink.n = 0;
+}
+
+static void merge_nests(Fuse *f) {
+  find_limits(f);
+  for (uint32_t i = f->steps.n; i-- > 0;) {
+    StepPlan *s = &f->steps.at[i];
+    uint32_t limit = s->call ? 0 : nest_limit(f, s);
+    for (uint32_t j = i + 1; j <= limit; j++) {
+      const StepPlan *t = &f->steps.at[j];
+      if (t->call || t->sink.n == 0 || t->space != s->space || t->group != s->group || !shares_a_read(f, s, t)) continue;
+      move_sinks(f, i, j);
+      break;
     }
   }
-  return changed;
+  uint32_t n = 0, *now = arena_alloc(f->l->arena, (f->steps.n + 1) * sizeof *now);
+  for (uint32_t i = 0; i < f->steps.n; i++) {
+    now[i] = n;
+    if (f->steps.at[i].call || f->steps.at[i].sink.n) f->steps.at[n++] = f->steps.at[i];
+  }
+  f->steps.n = n;
+  for (Val v = 0; v < f->l->v.n; v++) if (f->at[v].scheduled) f->at[v].step = now[f->at[v].step];
 }
 
 /* ---- buffers */
@@ -496,8 +478,10 @@ void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {
   values_sort(l, f.order.at, f.order.n);
   classify(&f);
   find_stream(&f);
-  do schedule(&f);
-  while (demands(&f));
+  do {
+    schedule(&f);
+    merge_nests(&f);
+  } while (!demands_settle(&f));
   for (uint32_t k = 0; k < f.order.n; k++) {
     Val v = f.order.at[k];
     if (f.at[v].keep == KEEP_HERE) vec_push(l->arena, &f.steps.at[f.at[v].step].here, v);

@@ -158,6 +158,8 @@ LoopProgram *loops_lower(Arena *arena, const Entry *entry, const SviModel *model
   l->p->real_bytes = real_bytes;
   values_read(l);
   add_roots(l);
+  values_prepare(l);
+  homes_find(l);
   phases_find(l);
   for (uint32_t i = 0; i < l->phase.n; i++) {
     LoopPhase p = {.particles = -1};

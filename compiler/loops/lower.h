@@ -4,8 +4,11 @@
  * order:
  *
  *   values.c   order of computation, uses, costs
- *   phases.c   home (chunked plate or serial), phase, what is kept between phases
- *   fuse.c     within a phase: which values are stored, and in which step (nest or call)
+ *   prepare.c  changes of the graph that make better phases and calls
+ *   homes.c    home (chunked plate or serial), what is clear, what must lie in memory
+ *   phases.c   phase, what is kept between phases
+ *   fuse.c     within a phase: the steps (nests and calls), and what they must store
+ *   cost.c     ... what else they store, because computing it again would cost more
  *   nest.c     the instructions of a nest
  *   gemm.c     which dots are matrix products, with which strides
  *   plan.c     storage: writing in place, arenas, offsets
@@ -89,10 +92,18 @@ Val     through_views(const Lower *l, Val v);                /* below stop, assu
 Val     target_of   (const Lower *l, Val v, uint8_t via[DIM_MAX]);
 Buf     buffer_add  (Lower *l, BufKind kind, const Shape *s, Val v);
 
+/* ---- prepare.c */
+void values_prepare(Lower *l);
+
+/* ---- homes.c */
+void homes_find(Lower *l);
+bool reshape_is_alias(const Lower *l, Val v);                /* needs its argument in memory; otherwise dims of size 1 come and go */
+const Shape *space_of(const Lower *l, Val v);
+bool fetches_rows(const Lower *l, Val v, uint32_t arg);      /* of a plate, from anywhere */
+
 /* ---- phases.c */
 void phases_find(Lower *l);
 bool recomputed (const Lower *l, Val v, int32_t axis);       /* in a later phase of that plate, rather than kept */
-bool reshape_is_alias(const Lower *l, Val v);                /* needs its argument in memory; otherwise dims of size 1 come and go */
 
 /* ---- gemm.c */
 typedef struct { Val base; Extent axis[AXIS_MAX], dim[DIM_MAX]; } Strides;      /* base: what lies in memory; 0 along what it lacks */
@@ -115,11 +126,12 @@ typedef struct {
   Gemm      *gemm;
   Buf        buf;                 /* of a view: the alias */
   VEC(Demand) demand;
+  uint32_t   limit;               /* last step in which it may be complete */
   uint32_t   stamp[2];
 } Local;
-typedef enum { SINK_STORE, SINK_REDUCE, SINK_ZERO, SINK_SCATTER } SinkKind;
-typedef struct { SinkKind kind; Val v; ReduceFrom from; } Sink;
-typedef struct { bool call; uint8_t group; const Shape *space; VEC(Sink) sink; VEC(Val) here; Val v; ReduceFrom from; } StepPlan;
+typedef enum { SINK_STORE, SINK_PART, SINK_REDUCE, SINK_ZERO, SINK_SCATTER } SinkKind;      /* PART: one argument of a concat */
+typedef struct { SinkKind kind; Val v; ReduceFrom from; uint32_t part; } Sink;
+typedef struct { bool call; uint8_t group; const Shape *space; VEC(Sink) sink; VEC(Val) here, reads; Val v; ReduceFrom from; } StepPlan;
 typedef struct Fuse {
   Lower        *l;
   int32_t       phase, axis, stream;      /* stream: the particle axis, or -1 */
@@ -127,11 +139,17 @@ typedef struct Fuse {
   VEC(Val)      order;                    /* local values */
   VEC(StepPlan) steps;
   uint32_t      stamp;
+  struct Known **known;                   /* by Val, for nest.c: empty between nests */
   LoopPhase    *out;
 } Fuse;
 void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out);
+bool keeps_place(const Lower *l, Val v, uint32_t i);         /* see fuse.c */
+bool in_parts(const Fuse *f, Val v);                         /* a concat stored part by part */
 Buf  buffer_of(Fuse *f, Val v);                              /* where a stored value is read, or a sink writes */
 bool stored_before(const Fuse *f, Val v, uint32_t step);     /* may be loaded in that step */
+
+/* ---- cost.c: values that no sink stores */
+bool demands_settle(Fuse *f);                                /* false: some became sinks, and the steps are to be found again */
 
 /* ---- nest.c */
 void nest_build(Fuse *f, uint32_t step, Nest *out);

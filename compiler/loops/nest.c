@@ -19,6 +19,7 @@ typedef struct {
   Nest        *nest;
   const Shape *space;
   Known      **known;             /* by Val */
+  VEC(Val)     knows;             /* those that have some */
   VEC(LoopInstr) last;            /* stores and reductions */
   Val          about;             /* whose span and label instructions bear */
 } Maker;
@@ -328,6 +329,7 @@ static uint32_t ask(Maker *m, Val v, const Access *at, bool guard) {
   }
   Known *k = NEW(m->l->arena, Known);
   *k = (Known){v, guard, *at, i, m->known[v]};
+  if (!m->known[v]) vec_push(m->l->arena, &m->knows, v);
   m->known[v] = k;
   return i;
 }
@@ -388,6 +390,16 @@ static void emit_sink(Maker *m, const Sink *s) {
     case SINK_STORE:
       store(m, s->v, ask(m, s->v, &own, false), &own);
       return;
+    case SINK_PART: {
+      const Node *n = lnode(m->l, s->v);
+      uint32_t start = 0, d = dims_place(n->shape) + n->attr.concat.dim;
+      for (uint32_t i = 0; i < s->part; i++) start += lshape(m->l, n->arg[i])->dim[n->attr.concat.dim];
+      Access all = own_access(m, m->space), from = joined(m->space, &all, lshape(m->l, n->arg[s->part]));
+      uint32_t value = ask(m, n->arg[s->part], &from, false);
+      all.at[d].plus = (int32_t)start;
+      store(m, s->v, value, &all);
+      return;
+    }
     case SINK_ZERO:
       if (s->from == FROM_IDENTITY) store(m, s->v, number(m, 0), &own);
       else reduce_into(m, s->v, number(m, 0), own, REDUCE_SUM, s->from, m->nest->nloop);
@@ -406,7 +418,8 @@ void nest_build(Fuse *f, uint32_t step, Nest *out) {
   Lower *l = f->l;
   const StepPlan *s = &f->steps.at[step];
   Maker m = {.f = f, .l = l, .step = step, .nest = out, .space = s->space};
-  m.known = arena_alloc(l->arena, (l->v.n + 1) * sizeof *m.known);
+  if (!f->known) f->known = arena_alloc(l->arena, (l->v.n + 1) * sizeof *f->known);
+  m.known = f->known;
   for (uint32_t a = 0; a < l->g->axis.n; a++) {
     if (!(s->space->axes >> a & 1)) continue;
     LoopKind kind = (int32_t)a == f->axis ? LOOP_ROWS : l->g->axis.at[a].kind == AXIS_INDEX ? LOOP_SIZE : LOOP_AXIS;
@@ -419,4 +432,5 @@ void nest_build(Fuse *f, uint32_t step, Nest *out) {
     ask(&m, s->here.at[i], &own, false);
   }
   for (uint32_t i = 0; i < m.last.n; i++) vec_push(l->arena, &out->instr, m.last.at[i]);
+  for (uint32_t i = 0; i < m.knows.n; i++) m.known[m.knows.at[i]] = NULL;
 }

@@ -88,8 +88,8 @@ static bool dies_at(const Plan *p, const LoopPhase *phase, const LoopInstr *stor
   return true;
 }
 
-static void rename_buffer(LoopPhase *phase, Buf from, Buf to) {
-  for (uint32_t s = 0; s < phase->steps.n; s++) {
+static void rename_buffer(LoopPhase *phase, Buf from, Buf to, uint32_t first, uint32_t last) {
+  for (uint32_t s = first; s <= last; s++) {
     Step *step = &phase->steps.at[s];
     for (uint32_t i = 0; step->is_call && i < 3; i++) if (*call_operand(&step->call, i) == from) *call_operand(&step->call, i) = to;
     for (uint32_t i = 0; !step->is_call && i < step->nest.instr.n; i++)
@@ -107,9 +107,9 @@ static void write_in_place(Plan *p, LoopPhase *phase) {
       for (uint32_t j = 0; j < nest->instr.n; j++) {
         Buf u = nest->instr.at[j].buf, x = store->buf;
         if (nest->instr.at[j].kind != LI_LOAD || !dies_at(p, phase, store, u, s)) continue;
+        rename_buffer(phase, x, u, p->life[x].first, p->life[x].last);
         p->life[u].last = p->life[x].last;
         p->life[x].used = false;
-        rename_buffer(phase, x, u);
         break;
       }
     }
@@ -143,39 +143,24 @@ static uint32_t domain_of(LoopPhase *phase, AxisSet axes) {
   return phase->ndomain++;
 }
 
-/* The smallest gap that holds x between those placed that live when it does. */
+/* The smallest gap that holds x between those of its domain that live when it does; `placed` is by rising offset. */
 static uint64_t best_gap(const Plan *p, Buf x, const Buf *placed, uint32_t n) {
   const Buffer *buffers = p->l->p->buffers.at;
   const Life *life = &p->life[x];
-  uint64_t best = UINT64_MAX, best_size = UINT64_MAX, top = 0;
-  for (uint32_t from = 0; from <= n; from++) {         /* gaps begin at 0 or behind another */
-    uint64_t at = 0, end = UINT64_MAX;
-    if (from < n) {
-      const Life *o = &p->life[placed[from]];
-      if (buffers[placed[from]].domain != buffers[x].domain || o->last < life->first || o->first > life->last) continue;
-      at = buffers[placed[from]].offset + o->bytes;
-    }
-    bool free = true;
-    for (uint32_t k = 0; k < n && free; k++) {
-      const Life *o = &p->life[placed[k]];
-      if (buffers[placed[k]].domain != buffers[x].domain || o->last < life->first || o->first > life->last) continue;
-      uint64_t start = buffers[placed[k]].offset, stop = start + o->bytes;
-      if (start <= at && at < stop) free = false;
-      if (start >= at && start < end) end = start;
-    }
-    if (!free || end - at < life->bytes) continue;
-    if (end == UINT64_MAX) {
-      top = at;
-      continue;
-    }
-    if (end - at < best_size) best = at, best_size = end - at;
+  uint64_t best = 0, least = UINT64_MAX, top = 0;
+  for (uint32_t k = 0; k < n; k++) {
+    const Life *o = &p->life[placed[k]];
+    uint64_t start = buffers[placed[k]].offset;
+    if (buffers[placed[k]].domain != buffers[x].domain || o->last < life->first || o->first > life->last) continue;
+    if (start >= top + life->bytes && start - top < least) best = top, least = start - top;
+    if (start + o->bytes > top) top = start + o->bytes;
   }
-  return best != UINT64_MAX ? best : top;
+  return least < UINT64_MAX ? best : top;
 }
 
 static void place_chunks(Plan *p, LoopPhase *phase, int32_t number) {
   Lower *l = p->l;
-  Buf *placed = arena_alloc(l->arena, (p->n + 1) * sizeof *placed);
+  Buf *todo = arena_alloc(l->arena, (p->n + 1) * sizeof *todo), *placed = arena_alloc(l->arena, (p->n + 1) * sizeof *placed);
   uint32_t n = 0;
   for (Buf x = 0; x < p->n; x++) {
     Buffer *b = &l->p->buffers.at[x];
@@ -183,19 +168,18 @@ static void place_chunks(Plan *p, LoopPhase *phase, int32_t number) {
     if (b->kind != BUF_CHUNK || !life->used || life->phase != number || l->alias.at[x] != NO_BUF) continue;
     b->domain = domain_of(phase, run_axes(l, b->shape->axes));
     life->bytes = elements(l, b->shape) * l->real_bytes;
-    placed[n++] = x;
-  }
-  for (uint32_t i = 1; i < n; i++) {                    /* by falling size, then number */
-    Buf x = placed[i];
-    uint32_t k = i;
-    for (; k > 0 && p->life[placed[k - 1]].bytes < p->life[x].bytes; k--) placed[k] = placed[k - 1];
-    placed[k] = x;
+    uint32_t k = n++;                                   /* by falling size, then number */
+    for (; k > 0 && p->life[todo[k - 1]].bytes < life->bytes; k--) todo[k] = todo[k - 1];
+    todo[k] = x;
   }
   for (uint32_t i = 0; i < n; i++) {
-    Buffer *b = &l->p->buffers.at[placed[i]];
-    b->offset = best_gap(p, placed[i], placed, i);
+    Buffer *b = &l->p->buffers.at[todo[i]];
+    b->offset = best_gap(p, todo[i], placed, i);
     Domain *d = &phase->domain[b->domain];
-    if (b->offset + p->life[placed[i]].bytes > d->bytes) d->bytes = b->offset + p->life[placed[i]].bytes;
+    if (b->offset + p->life[todo[i]].bytes > d->bytes) d->bytes = b->offset + p->life[todo[i]].bytes;
+    uint32_t k = i;
+    for (; k > 0 && l->p->buffers.at[placed[k - 1]].offset > b->offset; k--) placed[k] = placed[k - 1];
+    placed[k] = todo[i];
   }
 }
 
@@ -208,7 +192,6 @@ static uint64_t take(uint64_t *top, uint64_t size) {
 
 /* Gradients first, by their parameters' place, so that the optimiser streams over them. */
 static void place_gradients(Lower *l, bool *placed, uint64_t *top) {
-  uint64_t done = 0;
   for (;;) {
     Buf best = NO_BUF;
     uint64_t least = UINT64_MAX;
@@ -217,7 +200,7 @@ static void place_gradients(Lower *l, bool *placed, uint64_t *top) {
       Buf b = l->v.at[r->value].lane_buf;
       if (r->kind != ROOT_GRAD || b == NO_BUF || placed[b]) continue;
       uint64_t at = l->model->param[l->entry->grads.at[r->index].param].offset;
-      if (at >= done && at < least) least = at, best = b;
+      if (at < least) least = at, best = b;
     }
     if (best == NO_BUF) return;
     placed[best] = true;

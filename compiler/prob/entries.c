@@ -4,8 +4,10 @@
  * Out: an Entry for each step and report, and for `sample`, `reconstruct` and `encode`; the model's tables.
  *
  * note [scale]  What a step optimises and prints is the objective per row of the data set: a part with the batch plate is
- * averaged over the batch's rows (an unbiased estimate of the average over all), a part without it is divided by the number of
- * rows of the data set.  Other plates are summed in full. */
+ * averaged over the batch's rows (an unbiased estimate of the average over all).  A density, divergence or entropy without it
+ * belongs to the whole data set and is divided by its number of rows; any other value without it (a penalty on a mean over the
+ * rows, a discrepancy of distributions) counts as it is.  Where no part has the batch plate, nothing is divided.  Other plates
+ * are summed in full. */
 #include "lower.h"
 
 static AxisSet plates_in(const Graph *g, AxisSet axes) {
@@ -15,47 +17,58 @@ static AxisSet plates_in(const Graph *g, AxisSet axes) {
   return out;
 }
 
-/* A part as an average per row; with `keep_rows` the batch plate stays. */
-static Val per_row(Lower *l, const Goal *goal, Val v, bool keep_rows) {
+/* Plates that a part varies over.  Its value need not: a divergence of two distributions that are the same for each row counts
+ * for each row all the same. */
+static AxisSet plates_of(const Lower *l, const Part *part, Val v) {
+  AxisSet axes = part->kind == PART_VALUE ? shape_of(l->p->t->graph, part->value)->axes : part->site->shape->axes;
+  return plates_in(l->g, (axes & ~part->sums) | shape_of(l->g, v)->axes);
+}
+
+/* A value that counts once for each element of `plates`, as an average per row; with `keep_rows` the batch plate stays; `whole`:
+ * what has no batch plate counts as it is. */
+static Val per_row(Lower *l, const Goal *goal, Val v, AxisSet plates, bool keep_rows, bool whole) {
   Graph *g = l->g;
-  AxisSet plates = plates_in(g, shape_of(g, v)->axes);
   AxisSet batch = goal->axis >= 0 ? (AxisSet)1 << goal->axis : 0;
   if (plates & ~batch) v = graph_reduce(g, REDUCE_SUM, v, plates & ~batch, 0);
   if (!batch) return v;
   if (plates & batch) {
-    if (keep_rows) return v;
+    if (keep_rows || !(shape_of(g, v)->axes & batch)) return v;
     return graph_op2(g, OP_div, graph_reduce(g, REDUCE_SUM, v, batch, 0), graph_count(g, (uint32_t)goal->axis, false));
   }
-  return graph_op2(g, OP_div, v, graph_count(g, (uint32_t)goal->axis, true));
+  return whole ? v : graph_op2(g, OP_div, v, graph_count(g, (uint32_t)goal->axis, true));
 }
 
 static void missing_value(Lower *l, Span at) {
   if (!l->missing) return;
-  DiagItem *d = diag_at(l->p->t->diag, E0504, l->missing_at.end ? l->missing_at : at, "`%s` has no value here: it is neither drawn nor data", l->missing);
-  diag_label(d, at, "needed by this objective");
+  DiagItem *d = diag_at(l->p->t->diag, E0504, at, "`%s` has no value here: it is neither drawn nor data", l->missing);
+  if (l->missing_at.end) diag_label(d, l->missing_at, "`%s`", l->missing);
+  diag_note(d, "what the objective needs must be data, or drawn by one of the expectations around it, before it is needed");
 }
 
 static Entry *goal_entry(Prob *p, const Goal *goal) {
   Typed *t = p->t;
   Lower *l = lower_new(p, !goal->report);
+  l->objective = goal->span;
   Entry *e = NEW(t->arena, Entry);
   *e = (Entry){.name = name_printf("%s:%s", goal->report ? "report" : "step", goal->name), .graph = l->g, .axis = goal->axis};
   Val total = NO_VAL;
-  bool rows = false;
+  bool rows = false, shown = false;                        /* a part has the batch plate; its value differs from row to row */
   Val *parts = arena_alloc(t->arena, (goal->parts.n + 1) * sizeof *parts);
   for (uint32_t i = 0; i < goal->parts.n; i++) {
     parts[i] = lower_part(l, &goal->parts.at[i]);
-    rows |= goal->axis >= 0 && (shape_of(l->g, parts[i])->axes >> goal->axis & 1);
+    rows  |= goal->axis >= 0 && (plates_of(l, &goal->parts.at[i], parts[i]) >> goal->axis & 1);
+    shown |= goal->axis >= 0 && (shape_of(l->g, parts[i])->axes >> goal->axis & 1);
   }
   for (uint32_t i = 0; i < goal->parts.n; i++) {
-    Val v = per_row(l, goal, parts[i], goal->report && rows);
+    const Part *part = &goal->parts.at[i];
+    Val v = per_row(l, goal, parts[i], plates_of(l, part, parts[i]), goal->report && shown, !rows || part->kind == PART_VALUE);
     total = total == NO_VAL ? v : graph_op2(l->g, OP_add, total, v);
   }
   if (total == NO_VAL) total = graph_const(l->g, 0);
   missing_value(l, goal->span);
   if (goal->report) {
     EntryRoot root = {goal->name, total};
-    if (rows) vec_push(t->arena, &e->outs, root);
+    if (shown) vec_push(t->arena, &e->outs, root);
     else vec_push(t->arena, &e->scalars, root);
     lower_done(l);
     return e;
@@ -67,7 +80,8 @@ static Entry *goal_entry(Prob *p, const Goal *goal) {
     bool trained = goal->params.n == 0;
     for (uint32_t k = 0; k < goal->params.n; k++) trained |= goal->params.at[k] == (int32_t)i;
     if (!trained) continue;
-    Val prior = per_row(l, goal, lower_copy(l, NULL, t->params.at[i].prior), false);
+    Val prior = lower_copy(l, NULL, t->params.at[i].prior);
+    prior = per_row(l, goal, prior, plates_in(l->g, shape_of(l->g, prior)->axes), false, !rows);
     objective = graph_op2(l->g, goal->maximize ? OP_add : OP_sub, objective, prior);
   }
   EntryRoot root = {goal->name, objective};
@@ -263,7 +277,20 @@ Lowered *prob_lower(Prob *p) {
   for (uint32_t i = 0; i < t->params.n; i++)
     if (!t->params.at[i].used && !t->params.at[i].svi.state && p->goals.n) {
       DiagItem *d = diag_at(t->diag, W0103, t->params.at[i].span, "parameter `%s` is never trained", t->params.at[i].svi.name);
-      diag_note(d, "no step's objective depends on it, or no step lists its program");
+      bool listed = false;
+      for (uint32_t k = 0; k < p->goals.n; k++) {
+        const Goal *g = &p->goals.at[k];
+        listed |= !g->report && g->params.n == 0;
+        for (uint32_t m = 0; m < g->params.n && !g->report; m++) listed |= g->params.at[m] == (int32_t)i;
+      }
+      if (listed) {
+        diag_note(d, "no objective depends on it, so it keeps its initial value");
+        diag_help(d, "use it, or remove it");
+      } else {
+        const char *path = t->params.at[i].svi.name;
+        diag_note(d, "no step lists what it belongs to, so it keeps its initial value");
+        diag_help(d, "add `%.*s` to the `over` of a step", (int)strcspn(path, "."), path);
+      }
     }
   build_tables(p, out);
   return out;

@@ -5,6 +5,7 @@
  *      each density, KL and entropy stands alone with its own plates and is summed over just those.  What is not linear
  *      (log_mean_exp of weights, abs of an expectation) stays one PART_VALUE. */
 #include "prob.h"
+#include <stdlib.h>
 
 const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy) {
   for (uint32_t i = 0; i < p->paths.n; i++) {
@@ -23,12 +24,21 @@ static const Term *term_of(const Typed *t, Val v) {
   if (n->op != OP_input || n->attr.leaf.id == 0 || n->attr.leaf.id == UINT32_MAX) return NULL;
   return &t->terms.at[n->attr.leaf.id - 1];
 }
-bool has_terms(const Typed *t, Val v) {
+static bool reaches_term(const Typed *t, Val v, uint8_t *seen) {      /* values share arguments: each is looked at once */
+  if (seen[v]) return false;
+  seen[v] = 1;
   if (term_of(t, v)) return true;
   const Node *n = node_of(t->graph, v);
   for (uint32_t i = 0; i < n->nargs; i++)
-    if (has_terms(t, n->arg[i])) return true;
+    if (reaches_term(t, n->arg[i], seen)) return true;
   return false;
+}
+bool has_terms(const Typed *t, Val v) {
+  uint8_t *seen = calloc(v + 1, 1);                         /* arguments come before their users */
+  if (!seen) BUG("out of memory");
+  bool yes = reaches_term(t, v, seen);
+  free(seen);
+  return yes;
 }
 
 typedef struct { Prob *p; Goal *goal; } Walk;
@@ -115,8 +125,10 @@ static void walk(Walk *w, Val v, Part base) {
 }
 
 /* ---- the batch plate: where the data of the goal's programs lives */
-static void plates_of_value(const Prob *p, Val v, AxisSet *axes, AxisSet *observed) {
+static void plates_of_value(const Prob *p, Val v, AxisSet *axes, AxisSet *observed, uint8_t *seen) {
   const Typed *t = p->t;
+  if (seen[v]) return;
+  seen[v] = 1;
   const Node *n = node_of(t->graph, v);
   *axes |= n->shape->axes;
   const Term *term = term_of(t, v);
@@ -125,14 +137,14 @@ static void plates_of_value(const Prob *p, Val v, AxisSet *axes, AxisSet *observ
       *axes |= term->sites.at[i]->shape->axes;
       if (term->sites.at[i]->observed) *observed |= term->sites.at[i]->shape->axes;
     }
-    if (term->kind == TERM_EXPECT || term->kind == TERM_DRAWN) plates_of_value(p, term->body, axes, observed);
+    if (term->kind == TERM_EXPECT || term->kind == TERM_DRAWN) plates_of_value(p, term->body, axes, observed, seen);
     if (term->program && term->program->axis >= 0) *axes |= (AxisSet)1 << term->program->axis;
   }
-  for (uint32_t i = 0; i < n->nargs; i++) plates_of_value(p, n->arg[i], axes, observed);
+  for (uint32_t i = 0; i < n->nargs; i++) plates_of_value(p, n->arg[i], axes, observed, seen);
 }
 static int batch_plate(const Prob *p, Val objective) {
   AxisSet axes = 0, observed = 0;
-  plates_of_value(p, objective, &axes, &observed);
+  plates_of_value(p, objective, &axes, &observed, arena_alloc(p->t->arena, p->t->graph->node.n + 1));
   for (int pass = 0; pass < 2; pass++) {
     AxisSet from = pass ? axes : observed;
     for (int i = (int)p->t->graph->axis.n - 1; i >= 0; i--)
@@ -153,7 +165,7 @@ static Estimate choose(const Prob *p, Site *site) {
       break;
     case VIA_PATHWISE: case VIA_SCORE: e.why = "asked for"; break;
     case VIA_ENUMERATE: case VIA_DARN: case VIA_MUPROP: case VIA_STRAIGHT_THROUGH: case VIA_CONCRETE: case VIA_DISARM: case VIA_VIMCO: case VIA_PRICE:
-      diag_at(p->t->diag, E0590, site->span, "the estimator `%s` is not built yet", via_name(site->via));
+      diag_help(diag_at(p->t->diag, E0590, site->span, "the estimator `%s` is not built yet", via_name(site->via)), site->discrete ? "`via score` is, and unbiased" : "leave `via` out: the compiler picks one");
       e.why = "asked for";
       break;
     case VIA_COUNT: break;

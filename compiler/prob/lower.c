@@ -100,10 +100,14 @@ Val lower_log_density(Lower *l, Env *env, const Site *site, Val x) {
   l->g->span = site->span;
   Val v = dist_member(l->p->t, l->g, &d, "logpdf", x, NULL, 0);
   if (v == NO_VAL) {
-    diag_at(l->p->t->diag, E0503, site->dist.span, "`%s` has no density in the library", site->dist.decl->name);
+    DiagItem *item = diag_at(l->p->t->diag, E0503, site->dist.span, "`%s` has no density", site->dist.decl->name);
+    diag_label(item, site->dist.decl->name_span, "it says no `logpdf`");
+    diag_help(item, "add `logpdf(x) = ...` to it");
     return graph_const(l->g, 0);
   }
-  /* an element-wise density whose value does not vary over an axis of the event still counts once for each element */
+  /* a density that is the same for all elements (a uniform one) still counts once for each */
+  if (shape_of(l->g, v)->rank == 0 && site->shape->rank && !d.decl->as.dist.support->sizes.n)
+    v = graph_spread(l->g, v, graph_shape(l->g, shape_of(l->g, v)->axes, site->shape->rank, site->shape->dim));
   v = graph_label(l->g, graph_sum_all(l->g, v), name_printf("log %s.%s", site->program->name, site->name), site->span);
   return v;
 }
@@ -141,7 +145,9 @@ static Env *env_of(Lower *l, const Path *path) {
     uint32_t draw = graph_draw(l->g, (Draw){name, site->span, false});
     Val v = dist_member(t, l->g, &d, "sample", NO_VAL, event, draw);
     if (v == NO_VAL) {
-      diag_at(t->diag, E0503, site->dist.span, "`%s` cannot be drawn from: the library gives it no `sample`", site->dist.decl->name);
+      DiagItem *item = diag_at(t->diag, E0503, site->dist.span, "`%s` cannot be drawn from", site->dist.decl->name);
+      diag_label(item, site->dist.decl->name_span, "it says no `sample`");
+      diag_help(item, "add `sample = ...` to it, from standard_uniform(), standard_normal(), standard_gamma(a) or poisson_draw(rate)");
       v = graph_const(l->g, 0);
     }
     if (shape_of(l->g, v)->rank < event->rank) v = graph_spread(l->g, v, event);
@@ -197,9 +203,12 @@ static Val same_rows(Lower *l, const Term *term, Val sum, Val v, AxisSet *rows, 
     if (l->g->axis.at[a].kind == AXIS_PLATE) plates |= (AxisSet)1 << a;
   AxisSet axes = site->shape->axes & plates;
   if (sum != NO_VAL && axes != *rows) {
-    DiagItem *d = diag_at(l->p->t->diag, E0506, term->span, "this sum of log densities would mix plates inside a non-linear function");
-    diag_label(d, site->span, "`%s` exists once for each row of other plates than the sites before it", site->name);
-    diag_note(d, "an importance weight per row is a ratio of that row's densities; `%s` belongs to more than one row, or to fewer", site->name);
+    DiagItem *d = diag_at(l->p->t->diag, E0506, l->objective.end ? l->objective : term->span, "these importance weights would mix plates");
+    if (l->objective.end && !(term->span.at >= l->objective.at && term->span.end <= l->objective.end)) diag_label(d, term->span, "densities of both in one non-linear function");
+    for (uint32_t i = 0; i < term->sites.n; i++)
+      if (term->sites.at[i] == site || (i + 1 < term->sites.n && term->sites.at[i + 1] == site)) diag_label(d, term->sites.at[i]->span, "`%s` exists %s", term->sites.at[i]->name, types_each(l->p->t, term->sites.at[i]->shape->axes & plates));
+    diag_note(d, "a weight per row is a ratio of that row's densities; a density that belongs to all rows would enter each of them");
+    diag_help(d, "split it: the sites of one plate inside, the others beside it: `E[q, k: 50](log_mean_exp(log p.x + log p.z - log q.z)) - KL(q.w || p.w)`");
     return sum;
   }
   *rows = axes;

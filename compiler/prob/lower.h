@@ -9,6 +9,7 @@ typedef struct Lower {
   Graph *g;                           /* the entry's */
   bool   training;
   Name   missing; Span missing_at;    /* a variable without draw or data, first one met */
+  Span   objective;                   /* what is lowered, for messages; empty for samples */
   struct LowerState *s;
 } Lower;
 

@@ -197,7 +197,7 @@ static Value run_plate_size(Checker *c, const Builtin *b, Values *a, Span at) {
   (void)a;
   for (uint32_t i = 0; i < c->g->axis.n; i++)
     if (c->plates >> i & 1) return v_node(graph_count(c->g, i, total), at);
-  diag_at(c->diag, E0407, at, "`%s` is only known inside a plate", b->name);
+  diag_help(diag_at(c->diag, E0407, at, "`%s` of which plate? no plate is around this", b->name), "name it: `%s(%s)`", b->name, c->g->axis.n && c->g->axis.at[0].kind == AXIS_PLATE ? c->g->axis.at[0].name : "row");
   return v_bad(at);
 }
 /* Sources of randomness: in members of distributions only. */
@@ -293,7 +293,7 @@ static Value run_schedule(Checker *c, const Builtin *b, Values *a, Span at) {
       return v_bad(at);
     }
     if (!numbers_of(c, a->at[0], &value, &n) || !numbers_of(c, a->at[1], &length, &m)) return v_bad(at);
-    if (n != m) { diag_at(c->diag, E0602, at, "`stages` has %u values and %u lengths", n, m); return v_bad(at); }
+    if (n != m) { diag_at(c->diag, E0602, at, "`stages` has %u value%s and %u length%s", n, n == 1 ? "" : "s", m, m == 1 ? "" : "s"); return v_bad(at); }
     double *when = arena_alloc(c->arena, n * sizeof *when);
     for (uint32_t i = 1; i < n; i++) when[i] = when[i - 1] + length[i - 1];
     return schedule(c, SVI_CURVE_HOLD, strcmp(word, "epochs") == 0 ? SVI_EPOCHS : SVI_STEPS, n, when, value, 0, at);
@@ -567,7 +567,9 @@ static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value 
   const Decl *d = f->decl;
   if (is_endless(c, d)) return v_bad(at);
   if (!c->path && !f->path) {
-    diag_at(c->diag, E0404, at, "`%s` makes parameters, so it can only be called in a program or declared as `net name = ...`", d->name);
+    DiagItem *i = diag_at(c->diag, E0404, at, "a net cannot be called here: `%s` makes parameters", d->name);
+    diag_label(i, d->name_span, "a net");
+    diag_help(i, "call it in a program; for one set of parameters used in many places, declare an instance: `net f = %s(...)`", d->name);
     return v_bad(at);
   }
   Scope *inner = scope_new(c, NULL, f->module);

@@ -560,6 +560,28 @@ static void check_reports(Checker *c) {
   }
 }
 
+/* Plates of sites for which the data file has no column, neither for them nor for a plate inside them. */
+static void check_rows(Checker *c) {
+  const Decls *ds = &c->main->ast->decls;
+  AxisSet known = 0, used = 0;
+  for (uint32_t i = 0; i < c->t->data.n; i++)
+    if (c->t->data.at[i].column >= 0) known |= c->t->data.at[i].shape->axes;
+  for (uint32_t i = ds->n; i-- > 0;)                     /* inner plates come after the outer ones */
+    for (uint32_t a = 0; ds->at[i]->kind == DE_PLATE && a < c->g->axis.n; a++)
+      for (uint32_t k = 0; c->g->axis.at[a].name == ds->at[i]->name && (known >> a & 1) && k < ds->at[i]->as.plate.of.n; k++)
+        for (uint32_t b = 0; b < c->g->axis.n; b++)
+          if (c->g->axis.at[b].name == ds->at[i]->as.plate.of.at[k]) known |= (AxisSet)1 << b;
+  for (uint32_t i = 0; i < c->t->programs.n; i++)
+    for (uint32_t k = 0; k < c->t->programs.at[i]->sites.n; k++) used |= c->t->programs.at[i]->sites.at[k]->shape->axes;
+  for (uint32_t i = 0; i < ds->n; i++)
+    for (uint32_t a = 0; ds->at[i]->kind == DE_PLATE && a < c->g->axis.n; a++)
+      if (c->g->axis.at[a].name == ds->at[i]->name && (used & ~known) >> a & 1) {
+        DiagItem *d = diag_at(c->diag, W0107, ds->at[i]->name_span, "the rows of plate `%s` are not known: no data is for each %s", ds->at[i]->name, ds->at[i]->name);
+        diag_note(d, "the trainer counts the rows of a plate in the columns of the data file");
+        diag_help(d, "declare a column: `data NAME: real for each %s`", ds->at[i]->name);
+      }
+}
+
 static void check_unused(Checker *c) {
   if (diag_errors(c->diag)) return;
   for (uint32_t i = 0; i < c->t->data.n; i++)
@@ -574,6 +596,7 @@ static void check_unused(Checker *c) {
       if (near) diag_help(d, "a model observes it by a site of the same name: is it the site `%s`?", near);
       else diag_help(d, "a model observes it by a site of the same name; a guide uses it by naming it");
     }
+  check_rows(c);
   for (uint32_t i = 0; i < c->t->options.n; i++)
     if (!c->t->options.at[i].used) diag_at(c->diag, W0102, c->t->options.at[i].span, "option `%s` is declared and never used", c->t->options.at[i].name);
 }

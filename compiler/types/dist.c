@@ -245,8 +245,10 @@ static bool leading_dims(Checker *c, const DistValue *d, Scope *s, Span at, uint
         Binding *b = scope_find(s, e->as.name);
         if (!b) scope_bind(c, s, e->as.name, v_node(graph_const(c->g, sh->dim[place]), e->span), e->span);
         else if (node_of(c->g, b->value.as.node)->attr.number != sh->dim[place]) {
-          DiagItem *i = diag_at(c->diag, E0301, at, "the arguments of `%s` disagree on the size `%s`", d->decl->name, e->as.name);
-          diag_mark(i, "%g and %u", node_of(c->g, b->value.as.node)->attr.number, sh->dim[place]);
+          DiagItem *i = diag_at(c->diag, E0301, d->where[k].end ? d->where[k] : at, "the arguments of `%s` do not match in size: %g and %u", d->decl->name, node_of(c->g, b->value.as.node)->attr.number, sh->dim[place]);
+          diag_mark(i, "%s", shape_text(c, sh));
+          for (uint32_t j = 0; j < k; j++)
+            if (d->where[j].end && type_rank(p->at[j].type)) diag_label(i, d->where[j], "%s", shape_text(c, shape_of(c->g, d->arg[j])));
           return false;
         }
       }
@@ -613,7 +615,13 @@ Value dist_field(Checker *c, const DistValue *d, Name field, Span at) {
   }
   if (!b) {
     DiagItem *i = diag_at(c->diag, E0203, at, "`%s` has no `%s`", d->decl->name, field);
-    print_forms(c, d->decl, i);
+    VEC(Name) names = {0};
+    for (uint32_t k = 0; k < m.scope->bindings.n; k++) vec_push(c->arena, &names, m.scope->bindings.at[k].name);
+    for (uint32_t k = 0; k < d->decl->as.dist.members.n; k++)
+      if (d->decl->as.dist.members.at[k].params.n == 0) vec_push(c->arena, &names, d->decl->as.dist.members.at[k].name);
+    Name near = name_meant(field, names.at, names.n);
+    if (near) diag_fix(i, at, near, "did you mean `%s`?", near);
+    else print_forms(c, d->decl, i);
     return v_bad(at);
   }
   if (b->value.kind != V_NODE || !vector) return b->value;
@@ -629,7 +637,7 @@ Val dist_draw(Checker *c, DistValue *d, Name name, bool once, Span at) {
   uint32_t draw = graph_draw(c->g, (Draw){name, at, once});
   Val v = dist_member(c->t, c->g, d, "sample", NO_VAL, event, draw);
   if (v == NO_VAL) {
-    diag_at(c->diag, E0503, at, "`%s` cannot be drawn from: the library gives it no `sample`", d->decl->name);
+    diag_label(diag_at(c->diag, E0503, at, "`%s` cannot be drawn from", d->decl->name), d->decl->name_span, "it says no `sample`");
     return NO_VAL;
   }
   c->g->span = at;

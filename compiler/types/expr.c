@@ -111,10 +111,16 @@ static bool tell_where(Checker *c, Scope *s, DiagItem *item, Name name, Span at)
   const char *const libraries[] = {"nn"};
   for (size_t i = 0; i < LEN(libraries); i++) {
     size_t size;
-    bool imported = module_decl(c->main, name_of(libraries[i])) != NULL;
-    if (name == name_of(libraries[i]) && !imported && library_text(libraries[i], &size)) { diag_help(item, "it is a module of the library: write `import %s`", name); return true; }
-    Module *m = imported ? module_load(c, name_of(libraries[i]), at, c->main->ast->source) : NULL;
-    if (m && module_decl(m, name)) { diag_fix(item, at, name_printf("%s.%s", libraries[i], name), "it is in the module `%s`: write `%s.%s`", libraries[i], libraries[i], name); return true; }
+    Name library = name_of(libraries[i]);
+    bool imported = module_decl(c->main, library) != NULL;
+    if (name == library && !imported && library_text(library, &size)) { diag_help(item, "it is a module of the library: write `import %s`", name); return true; }
+    if (!library_text(library, &size)) continue;
+    Module *m = module_load(c, library, at, c->main->ast->source);
+    Name there = !m ? NULL : module_decl(m, name) ? name : name_meant(name, &(Name){name_of("dense")}, 1);
+    if (!there || !module_decl(m, there) || (there != name && name_nearest(name, &there, 1))) continue;
+    if (imported) diag_fix(item, at, name_printf("%s.%s", library, there), "it is in the module `%s`: write `%s.%s`", library, library, there);
+    else diag_help(item, "it is in a module of the library: write `import %s`, and `%s.%s` here", library, library, there);
+    return true;
   }
   return false;
 }
@@ -173,6 +179,15 @@ static Module *unnamed_module(Checker *c, Name name, const Decl **d) {
   return NULL;
 }
 
+static void tell_early(Checker *c, const Program *p, Name name, Span at) {
+  bool inside = false;
+  Span there = defined_at(&p->decl->as.program.body, name, &inside);
+  DiagItem *i = diag_at(c->diag, E0201, at, "`%s` is used before it is drawn", name);
+  if (there.end && !(there.at <= at.at && at.end <= there.end)) diag_label(i, there, "drawn here");
+  if (inside) diag_help(i, "the turns of a loop run in the order written; where one needs the next, count down: `for l in L..1 by -1`");
+  else diag_help(i, "statements run in the order written: move `%s ~ ...` up", name);
+}
+
 Value lookup(Checker *c, Scope *s, Name name, Span at) {
   if (++c->depth > 400) { c->depth--; diag_at(c->diag, E0205, at, "this expands without end"); return v_bad(at); }
   Value v = v_bad(at);
@@ -193,7 +208,7 @@ Value lookup(Checker *c, Scope *s, Name name, Span at) {
   } else if (s && s->program && program_draws(s->program, name)) {
     c->depth--;
     if (!program_failed(s->program, name))
-      diag_help(diag_at(c->diag, E0201, at, "`%s` is used before it is drawn", name), "statements run in the order written: move `%s ~ ...` up", name);
+      tell_early(c, s->program, name, at);
     return v_bad(at);
   } else if (s && s->program && (site = site_elsewhere(c, name, &family))) {
     v = variable(c, name, site->shape, site->range, site->span, at);
@@ -478,7 +493,8 @@ static Val index_one(Checker *c, Scope *s, Val v, uint32_t dim, const Arg *a, bo
   }
   Range r = n->range;
   if (!r.whole) {
-    diag_mark(diag_at(c->diag, E0305, a->span, "an index must be a whole number, a class or an index variable"), "may be a fraction");
+    DiagItem *i = diag_mark(diag_at(c->diag, E0305, a->span, "an index must be a whole number, a class or an index variable"), "may be a fraction");
+    if (n->op == OP_input && n->attr.leaf.id == 0) diag_help(i, "if it numbers classes, declare `%s` as `class[%u]`", n->attr.leaf.name, size);
     return NO_VAL;
   }
   Val zero_based = r.lo == 0 ? at : graph_op2(c->g, OP_sub, at, graph_const(c->g, 1));   /* classes count from 0, as in data files */
@@ -490,6 +506,13 @@ static Val index_one(Checker *c, Scope *s, Val v, uint32_t dim, const Arg *a, bo
     return NO_VAL;
   }
   return graph_gather(c->g, v, zero_based, dim, NO_VAL);
+}
+
+/* False only for a value that is known not to be a constant; what is wrong otherwise is told where it is used. */
+static bool number_known(Checker *c, Scope *s, const Expr *e) {
+  if (e->kind == EX_NUMBER) return true;
+  Value v = eval(c, s, e);
+  return v.kind != V_NODE || node_of(c->g, v.as.node)->op == OP_const;
 }
 
 static Value index_node(Checker *c, Scope *s, Val n, const Args *index, Span where, Span at) {
@@ -536,6 +559,10 @@ static Value eval_index(Checker *c, Scope *s, const Expr *e) {
     }
     case V_LIST: {
       int32_t at;
+      if (index->n != 1 || !number_known(c, s, index->at[0].value)) {      /* by a variable or several: as the vector or matrix it is */
+        Val n = value_node(c, v);
+        return n == NO_VAL ? v_bad(e->span) : index_node(c, s, n, index, base->span, e->span);
+      }
       if (index->n != 1 || !want_whole(c, s, index->at[0].value, &at)) return v_bad(e->span);
       if (at < 1 || at > (int32_t)v.as.list->n) {
         DiagItem *i = diag_at(c->diag, E0305, index->at[0].span, "index %d is outside 1..%u", at, v.as.list->n);
@@ -568,13 +595,6 @@ static int plate_axis(Checker *c, Name name) {
   for (uint32_t i = 0; i < c->g->axis.n; i++)
     if (c->g->axis.at[i].kind == AXIS_PLATE && c->g->axis.at[i].name == name) return (int)i;
   return -1;
-}
-
-/* False only for a value that is known not to be a constant; what is wrong otherwise is told where it is used. */
-static bool number_known(Checker *c, Scope *s, const Expr *e) {
-  if (e->kind == EX_NUMBER) return true;
-  Value v = eval(c, s, e);
-  return v.kind != V_NODE || node_of(c->g, v.as.node)->op == OP_const;
 }
 
 /* `i in M`: binds i to 1 + iota over a fresh index axis of size M. */
@@ -740,6 +760,11 @@ static Value field_of(Checker *c, Value base, const Expr *e) {
         if (base.as.module->ast->decls.at[k]->name) names[n++] = base.as.module->ast->decls.at[k]->name;
       Name near = name_meant(member, names, n);
       if (near) diag_fix(i, e->as.field.member_span, near, "did you mean `%s`?", near);
+      else {
+        Name all = NULL;
+        for (uint32_t k = 0; k < n && k < 12; k++) all = name_printf("%s%s`%s`", all ? all : "", all ? ", " : "", names[k]);
+        if (all) diag_note(i, "it has %s%s", all, n > 12 ? ", ..." : "");
+      }
       return v_bad(e->span);
     }
     case V_PROGRAM:
@@ -756,7 +781,10 @@ static Value field_of(Checker *c, Value base, const Expr *e) {
     }
     case V_INIT: case V_NODE: case V_LIST: case V_FUNCTION: case V_FAMILY: case V_RANGE: case V_DURATION: case V_SCHEDULE: break;
   }
-  diag_at(c->diag, E0203, e->as.field.member_span, "%s has no members", value_kind_text(base));
+  DiagItem *none = diag_at(c->diag, E0203, e->as.field.member_span, "%s has no members", value_kind_text(base));
+  const Builtin *function = builtin_find(member);
+  if (base.kind == V_NODE && (function || member == name_of("mean") || member == name_of("sum"))) diag_help(none, "a function is applied to a value: `%s(%s)`", member, source_words(c, base.span));
+  else if (base.kind == V_NODE) diag_note(none, "after a point stands something of a module, a program or a distribution");
   return v_bad(e->span);
 }
 
@@ -929,7 +957,8 @@ Value eval(Checker *c, Scope *s, const Expr *e) {
       Value f = eval(c, s, e->as.instance.callee);
       if (f.kind == V_BAD) return f;
       if (f.kind != V_FUNCTION || !f.as.function->decl || f.as.function->decl->kind != DE_NET) {
-        diag_at(c->diag, E0302, e->span, "`net` makes an instance of a net, and this is %s", value_kind_text(f));
+        DiagItem *i = diag_at(c->diag, E0302, e->as.instance.callee->span, "`net` makes an instance of a net, and this is %s", value_kind_text(f));
+        if (f.kind == V_FUNCTION) diag_help(i, "it has no parameters to share: call it as it is, `%s(...)`", source_words(c, e->as.instance.callee->span));
         return v_bad(e->span);
       }
       Function *made = NEW(c->arena, Function);

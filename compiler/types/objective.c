@@ -37,7 +37,8 @@ static Name names_text(const Name *names, size_t n) {
 }
 
 /* p.observed of a program none of whose sites has data. */
-static void tell_unobserved(Checker *c, const Program *p, Span at) {
+static void tell_unobserved(Checker *c, Program *p, Span at) {
+  p->unobserved = true;
   Name sites[64], data[64];
   size_t n = 0, m = 0;
   for (uint32_t i = 0; i < p->sites.n && n < 64; i++) sites[n++] = p->sites.at[i]->name;
@@ -132,7 +133,7 @@ static bool fits_site(Checker *c, const Site *drawn, const Site *site) {
 /* `site` of a scored program has no draw in `q`. */
 static void tell_not_drawn(Checker *c, const Site *site, const Program *q) {
   const Program *p = site->program;
-  if (program_failed(q, site->base) || program_failed(p, site->base)) return;
+  if (program_failed(q, site->base) || program_failed(p, site->base) || p->unobserved || q->unobserved) return;
   Name all[64], spare[64];
   size_t n = 0, m = 0;
   for (uint32_t k = 0; k < q->sites.n && n < LEN(all); k++) {
@@ -161,7 +162,7 @@ static void tell_not_drawn(Checker *c, const Site *site, const Program *q) {
 /* `q` draws and scores a site that `p` does not have. */
 static void tell_extra(Checker *c, const Site *site, const Program *p) {
   const Program *q = site->program;
-  if (site->told || program_failed(p, site->base)) return;
+  if (site->told || program_failed(p, site->base) || p->unobserved || q->unobserved) return;
   Name spare[64];
   size_t m = 0;
   for (uint32_t k = 0; k < p->sites.n && m < LEN(spare); k++)
@@ -334,7 +335,8 @@ Value drawn_value(Checker *c, Program *p, Name name, Span at) {
   if (!within_of(c, p)) {
     DiagItem *d = diag_at(c->diag, E0504, at, "`%s.%s` has no value here", p->name, name);
     diag_note(d, "the values a program draws exist inside its expectation");
-    diag_help(d, "write `E[%s](...)` around it", p->name);
+    if (site && site->observed) diag_help(d, "the log density of the data is `log %s.%s`", p->name, name);
+    else diag_help(d, "write `E[%s](...)` around it", p->name);
     return v_bad(at);
   }
   Val v = site ? site->var : local->value;

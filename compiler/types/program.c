@@ -388,6 +388,7 @@ static void run_param(Checker *c, Scope *s, const Stmt *st, bool state) {
       if (c->t->params.at[i].shape != info.shape) {
         DiagItem *d = diag_at(c->diag, E0301, st->span, "`%s` is shared, and its calls need different shapes: %s and %s", info.svi.name, shape_text(c, c->t->params.at[i].shape), shape_text(c, info.shape));
         diag_help(d, "call an instance with arguments of one shape, or make two instances");
+        define(c, s, &target, &none, v_bad(st->span));
         return;
       }
       id = i;
@@ -491,6 +492,7 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
       const DataVar *hidden = key.n == 0 && c->program && s->program == c->program ? observed_data(c, name) : NULL;
       if (hidden && !program_draws(c->program, name)) {
         DiagItem *d = diag_at(c->diag, W0104, st->as.let.target.span, "`%s` hides the data of the same name", name);
+        ((DataVar *)hidden)->used = true;                  /* told once */
         diag_label(d, hidden->span, "the data");
         diag_help(d, c->program->guide ? "rename the value" : "to observe the data, draw it: `%s ~ ...`; else rename the value", name);
       }

@@ -11,6 +11,8 @@ const char *each_text(Checker *c, AxisSet axes) {
   return text ? text : "once";
 }
 
+const char *types_each(const Typed *t, AxisSet axes) { return each_text(t->check, axes); }
+
 /* What follows "must be": "positive", "within [0, 1]", "a whole number from 0 to 9". */
 const char *must_text(Range r) {
   switch (r.form) {

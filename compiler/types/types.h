@@ -65,6 +65,7 @@ struct Program {
   VEC(StateUpdate) updates;
   VEC(Name)        draws;             /* base names of the sites its text draws, before it is checked */
   VEC(Name)        failed;            /* names of sites and values with errors: not asked for again */
+  bool             unobserved;        /* was told to observe nothing: not compared with others any more */
   const DistValue *prior;             /* `param ~ D`, or NULL */
   Span             prior_span;
   Span  span;
@@ -131,6 +132,7 @@ typedef struct { Name name; const char *value; } Define;          /* -D K=30 */
 Typed *types_check (Arena *arena, Diag *diag, Sources *sources, const Ast *ast, const char *const *search, uint32_t nsearch, const Define *defines, uint32_t ndefine);
 /* Evaluates every `check` line of the library's distributions; what does not hold goes to diag. */
 void   types_check_library(Arena *arena, Diag *diag, Sources *sources, uint32_t *dists, uint32_t *lines);
+const char *types_each(const Typed *t, AxisSet axes);            /* "once", "for each row", "for each user and item" */
 void   types_print (const Typed *t, FILE *out);
 bool   types_verify(const Typed *t, FILE *why);
 

@@ -120,7 +120,9 @@ START_TEST(a_binary_likelihood_is_vectors_without_calls) {
   llvm_free(m);
   char *text = slurp(path);
   ck_assert_ptr_nonnull(strstr(text, "%zmm"));
-  ck_assert_ptr_null(strstr(text, "\tcallq"));
+  const char *loop = strstr(text, "step_test_0_nest_0:");     /* the nest's function comes after the phase that calls it */
+  ck_assert_ptr_nonnull(loop);
+  ck_assert_ptr_null(strstr(loop, "\tcallq"));
   ck_assert_ptr_null(strstr(text, "\tjmp\tsvi_"));
   if (getenv("SVIC_CHECK_TIME")) {
     Compiled c = compile(2, NULL);

@@ -160,7 +160,7 @@ static void agrees(void) {
 }
 
 /* ---- structure */
-typedef struct { uint32_t nests, calls, gemms, buffers; uint64_t bytes; } Form;
+typedef struct { uint32_t nests, calls, gemms; uint64_t bytes; } Form;
 static Form form(uint32_t phase) {
   ck_assert_uint_lt(phase, program->phases.n);
   const LoopPhase *p = &program->phases.at[phase];
@@ -384,6 +384,129 @@ START_TEST(a_class_embedding) {
 }
 END_TEST
 
+START_TEST(one_layer_for_mean_and_scale) {
+  Val x = column(0, bit(image), 1, 30, RANGE_REAL);
+  Val both = dense("q", op1(tanh, dense("h", x, 32)), 24);
+  Val mu = graph_slice(g, both, 0, 0, 12), sd = op1(exp, graph_slice(g, both, 0, 12, 12));
+  Val z = op2(add, mu, op2(mul, sd, normal("z", bit(image), 12)));
+  Val loss = per_row(graph_sum_all(g, op1(square, op2(sub, dense("p", z, 30), x))));
+  add_scalar(loss);
+  add_grads(loss);
+  agrees();
+  /* the adjoint of the slices is written part by part: no loop over 24 but the sum for the bias */
+  ck_assert_uint_eq(nests_over(0, 24), 1);
+  for (uint32_t i = 0; i < program->phases.at[0].steps.n; i++) {
+    const Step *s = &program->phases.at[0].steps.at[i];
+    for (uint32_t k = 0; !s->is_call && k < s->nest.instr.n; k++) ck_assert(!s->nest.instr.at[k].guard);
+  }
+}
+END_TEST
+
+START_TEST(a_recurrent_net) {
+  Val x = column(0, bit(image), 1, 20, RANGE_REAL);
+  Val w = parameter("w", 0, 2, 20 + 16, 4 * 16), wo = parameter("wo", 0, 2, 16, 20);
+  Val h = graph_spread(g, lit(0), shape(bit(image), 1, 16, 0)), c = h, canvas = graph_spread(g, lit(0), shape(bit(image), 1, 20, 0));
+  for (int t = 0; t < 4; t++) {
+    Val gates = graph_matmul(g, graph_concat(g, (Val[]){op2(sub, x, op1(sigmoid, canvas)), h}, 2, 0), w), part[4];
+    for (uint32_t i = 0; i < 4; i++) part[i] = graph_slice(g, gates, 0, 16 * i, 16);
+    c = op2(add, op2(mul, op1(sigmoid, part[0]), c), op2(mul, op1(sigmoid, part[1]), op1(tanh, part[2])));
+    h = op2(mul, op1(sigmoid, part[3]), op1(tanh, c));
+    canvas = op2(add, canvas, graph_matmul(g, h, wo));
+  }
+  Val loss = per_row(graph_sum_all(g, op2(sub, op1(softplus, canvas), op2(mul, x, canvas))));
+  add_scalar(loss);
+  add_grads(loss);
+  agrees();
+  ck_assert_uint_eq(grads_in(SVI_IN_LANES), 2);
+  ck_assert_uint_le(form(0).nests, 4 * 6 + 2);
+}
+END_TEST
+
+START_TEST(widths_of_eight_bytes) {
+  Vae v = vae(bit(k_axis), 20, 16, 6);
+  Val bound = per_row(iwae(v));
+  add_scalar(bound);
+  add_grads(op1(neg, bound));
+  model = (SviModel){.param = param, .nparam = (int32_t)nparam, .real_bytes = 8};
+  SviEntry single = {0}, twice = {0};
+  uint64_t bytes[2] = {0};
+  LoopProgram *p[] = {loops_lower(arena, &entry, &model, 4, &single), loops_lower(arena, &entry, &model, 8, &twice)};
+  for (int i = 0; i < 2; i++) {
+    ck_assert(loops_verify(p[i], stderr));
+    for (uint32_t d = 0; d < p[i]->phases.at[0].ndomain; d++) bytes[i] += p[i]->phases.at[0].domain[d].bytes;
+  }
+  ck_assert_uint_eq(2 * bytes[0], bytes[1]);
+}
+END_TEST
+
+/* ---- the verifier sees what is wrong, the printer what there is */
+static void small_step(void) {
+  Vae v = vae(0, 20, 16, 6);
+  Val elbo = per_row(op2(sub, v.ll, v.kl));
+  add_scalar(elbo);
+  add_grads(op1(neg, elbo));
+  lower();
+}
+static Nest *first_nest(void) {
+  for (uint32_t i = 0;; i++) if (!program->phases.at[0].steps.at[i].is_call) return &program->phases.at[0].steps.at[i].nest;
+}
+static LoopInstr *first_instr(LoopInstrKind kind) {
+  Nest *n = first_nest();
+  for (uint32_t i = 0;; i++) if (n->instr.at[i].kind == kind) return &n->instr.at[i];
+}
+
+static void rejected(void) { ck_assert(!loops_verify(program, NULL)); }
+
+START_TEST(the_verifier_sees_what_is_wrong) {
+  small_step();
+  LoopInstr *load = first_instr(LI_LOAD), *store = first_instr(LI_STORE), *op = first_instr(LI_OP);
+  LoopInstr l = *load, s = *store, o = *op;
+  op->arg[0] = 1000;
+  rejected(), *op = o;
+  op->depth = 0;
+  rejected(), *op = o;
+  load->at.n++;
+  rejected(), *load = l;
+  load->at.at[0].plus = 1;
+  rejected(), *load = l;
+  store->at.at[1] = (Index){.kind = IX_CONST, .plus = 16};
+  rejected(), *store = s;
+  store->buf = load->buf;                               /* a parameter */
+  rejected(), *store = s;
+  Step *steps = program->phases.at[0].steps.at, first = steps[0];
+  steps[0] = steps[1];                                  /* the data are not there */
+  rejected(), steps[0] = first;
+  ck_assert(loops_verify(program, stderr));
+  bool seen = false;                                    /* two buffers moved to one place */
+  for (Buf a = 0; a < program->buffers.n && !seen; a++) {
+    Buffer *b = &program->buffers.at[a], was = *b;
+    if (b->kind != BUF_CHUNK || b->offset == 0) continue;
+    b->offset = 0;
+    seen = !loops_verify(program, NULL);
+    *b = was;
+  }
+  ck_assert(seen);
+}
+END_TEST
+
+START_TEST(the_printer_begins_with_a_summary) {
+  small_step();
+  char *text;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+  loops_print(program, out);
+  fclose(out);
+  char want[200];
+  Form f = form(0);
+  snprintf(want, sizeof want, "entry step:main over image\n# phase 0: chunks of image, loops: %u, calls: %u, buffers: ", f.nests, f.calls);
+  ck_assert_msg(!strncmp(text, want, strlen(want)), "%.300s", text);
+  ck_assert_ptr_nonnull(strstr(text, "  buffer "));
+  ck_assert_ptr_nonnull(strstr(text, " @ "));
+  ck_assert_ptr_nonnull(strstr(text, " sum= "));
+  free(text);
+}
+END_TEST
+
 /* ---- random graphs */
 static bool within_rows(const RandomGraph *r, Val v) {
   const Shape *s = shape_of(r->g, v);
@@ -461,6 +584,11 @@ int main(void) {
   tcase_add_test(c, a_shared_net_adds_up_in_one_lane);
   tcase_add_test(c, parameters_by_row_have_row_gradients);
   tcase_add_test(c, a_class_embedding);
+  tcase_add_test(c, one_layer_for_mean_and_scale);
+  tcase_add_test(c, a_recurrent_net);
+  tcase_add_test(c, widths_of_eight_bytes);
+  tcase_add_test(c, the_verifier_sees_what_is_wrong);
+  tcase_add_test(c, the_printer_begins_with_a_summary);
   suite_add_tcase(s, c);
   TCase *random = tcase_create("random");
   tcase_set_timeout(random, 300);
