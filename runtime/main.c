@@ -19,7 +19,7 @@ const Command commands[] = {
   { "score",        command_score,       READ | TAKES(to) | TAKES(only) | TAKES(rows),                            NULL, false, "the reports' values for each row of the data" },
   { "check-data",   command_check_data,  TAKES(data) | TAKES(strict) | TAKES(threads) | TAKES(quiet),             NULL, false, "compares data with what the model declares" },
   { "grad-check",   command_grad_check,  (READ | TAKES(points) | TAKES(rows)) & ~TAKES(batch),                    NULL, false, "compares gradients with finite differences of the objective" },
-  { "gradients",    command_gradients,   READ | TAKES(rows) | TAKES(count) | TAKES(to),                           NULL, false, "the gradient of the first step's objective: mean and standard error over --count draws" },
+  { "gradients",    command_gradients,   READ | TAKES(rows) | TAKES(count) | TAKES(to),                           NULL, false, "each step's gradient: mean and standard error over --count draws" },
   { "self-check",   command_self_check,  READ | TAKES(rows),                                                      NULL, false, "compares generated code with the compiler's evaluator, entry by entry" },
   { "info",         command_info,        TAKES(params) | TAKES(threads) | TAKES(quiet) | TAKES(json),             NULL, true,  "what the model is made of; with --params, a fingerprint of them" },
 };

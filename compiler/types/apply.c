@@ -589,7 +589,7 @@ static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value 
   PathCount *saved = NULL;
   if (f->path) {                       /* each call of an instance names its inner nets alike */
     saved = arena_alloc(c->arena, (counts + 1) * sizeof *saved);
-    memcpy(saved, c->counts.at, counts * sizeof *saved);
+    if (counts) memcpy(saved, c->counts.at, counts * sizeof *saved);
     size_t n = strlen(own);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < c->counts.n; i++)

@@ -436,6 +436,8 @@ static Val member_value(Checker *c, const DistValue *d, Name name, Val x, const 
   c->nested--;
   c->draw_shape = saved;
   if (v == NO_VAL) return NO_VAL;
+  /* a density that does not name x (a uniform's) still counts for each of its elements */
+  if (!vector && x != NO_VAL && shape_of(c->g, v)->rank == 0 && shape_of(c->g, x)->rank > 0) v = graph_spread(c->g, v, shape_of(c->g, x));
   return vector ? from_axes(c, d, &m, v) : v;
 }
 

@@ -1,4 +1,4 @@
-/* One model against the reference evaluator:  check_example MODEL.svm [--small 'OPTIONS OF SVIC'].
+/* One model against the reference evaluator:  check_example MODEL.svm ['OPTIONS OF SVIC' ['OPTIONS OF SELF-CHECK']].
  *
  * The model is compiled in double and in single precision; data that fits what it declares is made up; then its trainer
  * checks itself (`self-check`): every entry's every result by generated code against the compiler's evaluator.  A few
@@ -26,7 +26,7 @@ static double value_of(const char *type, int element, int size) {
   if (strncmp(type, "bit", 3) == 0) return uniform() < 0.3;
   if (strncmp(type, "count", 5) == 0) return floor(uniform() * uniform() * 6);
   if (strncmp(type, "class[", 6) == 0) return floor(uniform() * atof(type + 6));
-  if (sscanf(type, "interval(%lf , %lf)", &lo, &hi) == 2) return lo + (hi - lo) * uniform();
+  if (sscanf(type, "interval(%lf , %lf)", &lo, &hi) == 2) return uniform() < 0.7 ? lo : lo + (hi - lo) * uniform();      /* like pictures: mostly empty */
   if (strncmp(type, "simplex", 7) == 0) return 1.0 / size;
   if (strncmp(type, "ordered", 7) == 0) return element + uniform();
   if (strncmp(type, "unit", 4) == 0) return 0.05 + 0.9 * uniform();
@@ -67,10 +67,10 @@ static bool text_has(const char *path, const char *word) {
   return found;
 }
 
-static const char *data_words = "";
+static const char *data_words = "", *check_words = "";
 
 static void self_check(const char *trainer, const char *more) {
-  Ran r = work_try("./%s self-check %s --seed 5 --threads 2 %s", trainer, data_words, more);
+  Ran r = work_try("./%s self-check %s --seed 5 --threads 2 %s %s", trainer, data_words, more, check_words);
   if (r.code == 0) return;
   char *differs = strstr(r.out, "<- differs");
   char *line = differs;
@@ -83,6 +83,7 @@ int main(int argc, char **argv) {
   char path[4096], options[2000] = "";
   if (!realpath(argv[1], path)) { perror(argv[1]); return 2; }
   if (argc > 2) snprintf(options, sizeof options, "%s", argv[2]);
+  if (argc > 3) check_words = argv[3];
   work_begin("example");
   Ran r = work_try("%s '%s' -o m64 --precision f64 %s", SVIC, path, options);
   if (r.code == 1 && text_has(path, "# needs:")) {

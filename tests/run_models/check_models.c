@@ -1,1 +1,326 @@
-int main(void) { return 0; }
+/* Models of this folder, compiled by svic and run by their trainers, against numbers that are known by analysis.
+ *
+ * Bounds and gradients that are estimated from draws must agree within four of their own standard errors, which must be
+ * small themselves; what is analytic must agree to rounding.  Every case is run in double and in single precision.  Seeds
+ * are fixed: a case passes or fails once and for all. */
+#include "work.h"
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 100000 };
+typedef struct { const char *options; double exact; } Width;
+static const Width widths[] = {{"--precision f64", 1e-9}, {"", 2e-5}};
+#define EACH_WIDTH 0, (int)(sizeof widths / sizeof *widths)
+static const Width *width;
+
+static void failed(const char *text) { ck_abort_msg("%s", text); }
+static void set_up(void) {
+  work_on_fail = failed;
+  work_begin("models");
+}
+static void tear_down(void) { work_end(); }
+
+/* ---- data */
+static void put_constant(const char *name, double value, uint64_t rows) {
+  double *x = calloc(rows, sizeof *x);
+  for (uint64_t i = 0; i < rows; i++) x[i] = value;
+  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)name, .type = SVI_F64, .rank = 1, .dim = {rows}, .bytes = x}, 1);
+  free(x);
+}
+
+static void put_bits(uint64_t rows, uint64_t columns) {
+  uint8_t *x = calloc(rows * columns, 1);
+  uint64_t s = 88172645463325252u;
+  for (uint64_t r = 0; r < rows; r++) {
+    uint64_t kind = (s ^= s << 13, s ^= s >> 7, s ^= s << 17) >> 62;
+    for (uint64_t c = 0; c < columns; c++) {
+      s ^= s << 13, s ^= s >> 7, s ^= s << 17;
+      x[r * columns + c] = (s >> 40) % 100 < (c % 4 == kind ? 90 : 15);
+    }
+  }
+  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)"x", .type = SVI_U8, .rank = 2, .dim = {rows, columns}, .bytes = x}, 1);
+  free(x);
+}
+
+/* Compiles, and writes the first values of the parameters to run/last.safetensors. */
+static void start(const char *model, int i) {
+  width = &widths[i];
+  work_compile(model, "m", width->options);
+  work_run("./m train --data d.npz --steps 0 --quiet");
+}
+
+static Report eval(const char *report, const char *more) {
+  char line[500];
+  snprintf(line, sizeof line, "./m eval --data d.npz --quiet --json --only %s %s", report, more);
+  return report_of(work_eval(line), report);
+}
+
+static void is_exactly(double got, double want, const char *what) {
+  ck_assert_msg(fabs(got - want) <= width->exact * (1 + fabs(want)), "%s is %.12g and should be %.12g", what, got, want);
+}
+
+/* Within four standard errors, of which the largest allowed is told. */
+static void is_about(Report got, double want, double largest_se, const char *what) {
+  ck_assert_msg(got.se > 0 && got.se <= largest_se, "%s: the standard error is %g, of %g allowed", what, got.se, largest_se);
+  ck_assert_msg(fabs(got.value - want) <= 4 * got.se + width->exact, "%s is %.9g +- %.2g and should be %.9g", what, got.value, got.se, want);
+}
+
+/* ---- z ~ N(0, 1), x ~ N(2 z + 1, 1/4), x = 3 */
+START_TEST(bounds_of_a_linear_gaussian) {
+  put_constant("x", 3, ROWS);
+  start("linear_gaussian", _i);
+  is_about(eval("bound",   ""), -3.819764157, 0.01, "the bound, its divergence in closed form");
+  is_about(eval("sampled", ""), -3.819764157, 0.01, "the bound from draws");
+  is_about(eval("two",     ""), -3.052103702, 0.01, "L_2");
+  is_exactly(eval("kl", "").value, 0.8739728043, "KL(N(0.5, 0.09) || N(0, 1))");
+  is_about(eval("bound", "--set centre=0 --set logsd=0"), -16.22579135, 0.1, "the bound of the prior as guide");
+}
+END_TEST
+
+/* log p(x, z) - log q(z) is log p(x) for every z. */
+START_TEST(the_exact_posterior_has_no_gap) {
+  put_constant("x", 3, 2000);
+  start("linear_gaussian", _i);
+  work_run("./m score --data d.npz --quiet --only sampled,two --set centre=0.9411764705882353 --set logsd=-1.4166066720281080 --to s.npz");
+  for (int k = 0; k < 2; k++) {
+    Numbers each = work_read("s.npz", k ? "two" : "sampled");
+    ck_assert_uint_eq(each.n, 2000);
+    for (uint64_t i = 0; i < each.n; i++) is_exactly(each.at[i], -2.112986260, "log p at a draw of the posterior");
+  }
+}
+END_TEST
+
+START_TEST(a_weight_of_one_is_the_bound_itself) {
+  put_constant("x", 3, 1000);
+  start("linear_gaussian", _i);
+  ck_assert(eval("beta", "").value == eval("bound", "").value);
+  ck_assert(eval("beta", "--set weight=1.5").value != eval("bound", "").value);
+}
+END_TEST
+
+/* d/dm ELBO = (x - b - w m) w / s^2 - m = 7.5;  d/d(log sd) = -w^2 v / s^2 - v + 1 = -0.53 */
+START_TEST(estimators_agree_with_the_gradient) {
+  static const char *const steps[] = {"path", "score", "draws", "one"};
+  put_constant("x", 3, 500);
+  start("linear_gaussian", _i);
+  work_run("./m gradients --data d.npz --quiet --count 400 --to g.npz");
+  for (int k = 0; k < 4; k++) {
+    const double want[] = {7.5, -0.53};
+    for (int p = 0; p < 2; p++) {
+      char name[64];
+      snprintf(name, sizeof name, "%s:%s.%s", steps[k], k == 1 ? "b" : "a", p ? "ls" : "m");
+      Report r = {.value = work_read("g.npz", name).at[0]};
+      strcat(name, ".se");
+      r.se = work_read("g.npz", name).at[0];
+      is_about(r, want[p], k == 1 ? 0.2 : 0.02, name);
+    }
+  }
+}
+END_TEST
+
+START_TEST(one_particle_is_the_bound_from_draws) {
+  put_constant("x", 3, 500);
+  start("linear_gaussian", _i);
+  work_run("./m gradients --data d.npz --quiet --count 1 --to g.npz");
+  is_exactly(work_read("g.npz", "one:objective").at[0], work_read("g.npz", "draws:objective").at[0], "the objective");
+  is_exactly(work_read("g.npz", "one:a.m").at[0],  work_read("g.npz", "draws:a.m").at[0],  "the gradient of m");
+  is_exactly(work_read("g.npz", "one:a.ls").at[0], work_read("g.npz", "draws:a.ls").at[0], "the gradient of log sd");
+}
+END_TEST
+
+/* ---- one bit behind one bit */
+START_TEST(importance_weighted_bounds_of_a_bit) {
+  put_constant("x", 1, ROWS);
+  start("binary_latent", _i);
+  static const struct { const char *report; double value, se; } rows[] = {
+    {"l1", -0.8990334675, 1e-3}, {"l2", -0.8952538619, 1e-3}, {"l5", -0.8930406714, 1e-3}, {"l50", -0.8917410449, 1e-4}, {"l500", -0.8916123980, 1e-4},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) is_about(eval(rows[i].report, ""), rows[i].value, rows[i].se, rows[i].report);
+  ck_assert(eval("l500", "--k 1").value == eval("l1", "--k 1").value || fabs(eval("l500", "--k 1").value + 0.899) < 0.01);
+}
+END_TEST
+
+/* d/da of L_1 = sum_z q(z) (log w(z)) (z - q): q (1 - q) log(w1 / w0) at q = 0.6 */
+START_TEST(the_score_function_of_a_bit) {
+  put_constant("x", 1, 500);
+  start("binary_latent", _i);
+  work_run("./m gradients --data d.npz --quiet --count 2000 --k 1 --to g.npz");
+  Report r = {.value = work_read("g.npz", "q.a").at[0], .se = work_read("g.npz", "q.a.se").at[0]};
+  is_about(r, 0.6 * 0.4 * log(0.45 / 0.35), 0.01, "the gradient of the logit");
+}
+END_TEST
+
+/* ---- closed forms */
+START_TEST(divergences_are_known) {
+  put_constant("y", 0.7, 20000);
+  start("divergences", _i);
+  static const struct { const char *report; double value; } rows[] = {
+    {"kl_a", 0.8739728043}, {"kl_b", 6.460279229}, {"kl_c", 0.4225142566}, {"kl_d", 0.0072131775}, {"kl_e", 0.3807684241}, {"kl_f", 0.1837868974},
+    {"all", 0.8739728043 + 6.460279229 + 0.4225142566 + 0.0072131775 + 0.3807684241 + 0.1837868974}, {"entropy", -4.032934521}, {"density", -2.266278430},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) is_exactly(eval(rows[i].report, "").value, rows[i].value, rows[i].report);
+  is_about(eval("sampled", ""), 0.8739728043 + 6.460279229 + 0.4225142566 + 0.3807684241 + 0.1837868974, 0.1, "the divergences from draws");
+}
+END_TEST
+
+/* N(1, 0.5) N(-1, 2) ~ N(0.6, 0.4) */
+START_TEST(a_ladder_merges_by_precision) {
+  put_constant("x", 0, ROWS);
+  start("ladder", _i);
+  ck_assert(fabs(eval("apart", "").value) < width->exact);
+  is_exactly(eval("prior", "").value, 0.5 * (0.4 / 2 + 1.6 * 1.6 / 2 - 1 - log(0.4 / 2)), "KL(N(0.6, 0.4) || N(-1, 2))");
+  is_about(eval("mean", ""), 0.6, 0.01, "the merged mean");
+  is_about(eval("square", ""), 0.76, 0.01, "the merged second moment");
+}
+END_TEST
+
+START_TEST(the_rate_is_the_average_divergence) {
+  static const double m[] = {-1, 0, 2}, v[] = {0.25, 0.5, 0.1};
+  data_put("d.npz", (SviArray[]){{.name = (char *)(uintptr_t)"m", .type = SVI_F64, .rank = 1, .dim = {3}, .bytes = m},
+                                 {.name = (char *)(uintptr_t)"v", .type = SVI_F64, .rank = 1, .dim = {3}, .bytes = v}}, 2);
+  start("surgery", _i);
+  Report r = eval("rate", "");
+  is_exactly(r.value, 1.205337772, "the average divergence");
+  ck_assert_uint_eq(r.n, 3);
+}
+END_TEST
+
+/* ---- a distribution sums to one */
+START_TEST(probabilities_sum_to_one) {
+  uint8_t x[24];
+  for (int i = 0; i < 24; i++) x[i] = (uint8_t)(i / 3 >> i % 3 & 1);
+  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)"x", .type = SVI_U8, .rank = 2, .dim = {8, 3}, .bytes = x}, 1);
+  start("counts", _i);
+  for (int seed = 0; seed < 3; seed++) {
+    work_run("./m train --data d.npz --steps 0 --quiet --seed %d --out r%d", seed, seed);
+    work_run("./m score --data d.npz --quiet --only density --out r%d --to s.npz", seed);
+    Numbers each = work_read("s.npz", "density");
+    double sum = 0, least = 1, most = 0;
+    for (uint64_t i = 0; i < each.n; i++) {
+      double p = exp(each.at[i]);
+      sum += p, least = fmin(least, p), most = fmax(most, p);
+    }
+    is_exactly(sum, 1, "the sum over all rows");
+    ck_assert(least < most / 2);                /* not merely a uniform one */
+  }
+}
+END_TEST
+
+/* ---- one step of an optimiser: x = 3, a = 0.5, so the loss has gradient -2.5, then what it is after */
+static double parameter(const char *run) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/last.safetensors", run);
+  return work_read(path, "p.a").at[0];
+}
+START_TEST(steps_are_by_hand) {
+  put_constant("x", 3, 4);
+  start("one_step", _i);
+  double a = 0.5, m = 0, v = 0;
+  for (int t = 1; t <= 3; t++) {
+    double g = a - 3;
+    m = 0.8 * m + 0.2 * g, v = 0.9 * v + 0.1 * g * g;
+    a -= 0.1 * (m / (1 - pow(0.8, t))) / (sqrt(v / (1 - pow(0.9, t))) + 1e-4);
+    work_run("./m train --data d.npz --steps %d --quiet --out r%d", t, t);
+    char run[16];
+    snprintf(run, sizeof run, "r%d", t);
+    is_exactly(parameter(run), a, "the parameter by Adam");
+  }
+  start("one_step_rmsprop", _i);
+  work_run("./m train --data d.npz --steps 1 --quiet --out r");
+  is_exactly(parameter("r"), 0.5 + 0.1 * 2.5 / (sqrt((1 - 0.9) * 2.5 * 2.5) + 1e-8), "the parameter by RMSprop");
+}
+END_TEST
+
+/* ---- the same bits, whatever the threads, and resumed */
+static char *hash_of(const char *more) {
+  char line[300];
+  static char text[4][200];
+  static int at;
+  snprintf(line, sizeof line, "./m train --data d.npz --quiet --print-hash %s", more);
+  char *to = text[at++ % 4];
+  snprintf(to, 200, "%s", work_run("%s", line).out);
+  ck_assert_uint_gt(strlen(to), 8);
+  return to;
+}
+START_TEST(threads_and_resuming_change_nothing) {
+  put_bits(1000, 30);
+  width = &widths[_i];
+  work_compile("bits", "m", width->options);
+  char *one = hash_of("--steps 300 --threads 1 --out a");
+  ck_assert_str_eq(one, hash_of("--steps 300 --threads 2 --out b"));
+  ck_assert_str_eq(one, hash_of("--steps 300 --threads 3 --out c"));
+  ck_assert_str_ne(one, hash_of("--steps 150 --threads 2 --out d"));
+  ck_assert_str_eq(one, hash_of("--steps 300 --threads 3 --out d --resume"));
+  ck_assert_str_ne(one, hash_of("--steps 300 --threads 2 --out e --seed 1"));
+  /* and it learns: from about 30 log 2 */
+  double bound = report_of(work_eval("./m eval --data d.npz --quiet --json --only bound --out a"), "bound").value;
+  double nll   = report_of(work_eval("./m eval --data d.npz --quiet --json --only nll --out a"), "nll").value;
+  ck_assert_msg(bound > -17 && bound <= -nll, "after 300 steps the bound is %g, -log p %g", bound, nll);
+}
+END_TEST
+
+/* ---- -O0 and -O2 in double precision */
+START_TEST(optimisation_changes_only_rounding) {
+  static const char *const names[] = {"p.mlp.dense.W", "p.mlp.dense.b", "p.dense.W", "p.dense.b", "q.mlp.dense.W", "q.dense.W", "q.dense_2.W", "q.dense_2.b"};
+  put_bits(200, 30);
+  for (int level = 0; level <= 2; level += 2) {
+    char options[64];
+    snprintf(options, sizeof options, "--precision f64 -O%d", level);
+    work_compile("bits", level ? "m2" : "m0", options);
+    work_run("./m%d train --data d.npz --steps 20 --quiet --out o%d", level, level);
+  }
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    Numbers a = work_read("o0/last.safetensors", names[i]), b = work_read("o2/last.safetensors", names[i]);
+    ck_assert_uint_eq(a.n, b.n);
+    for (uint64_t k = 0; k < a.n; k++) ck_assert_msg(fabs(a.at[k] - b.at[k]) < 1e-9, "%s[%llu]: %.17g and %.17g", names[i], (unsigned long long)k, a.at[k], b.at[k]);
+  }
+}
+END_TEST
+
+/* ---- the oracle, for the models of this folder */
+START_TEST(generated_code_agrees_with_the_evaluator) {
+  static const struct { const char *model, *column; double value; } rows[] = {
+    {"linear_gaussian", "x", 3}, {"binary_latent", "x", 1}, {"divergences", "y", 0.7}, {"ladder", "x", 0.3}, {"one_step", "x", 3},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    put_constant(rows[i].column, rows[i].value, 300);
+    start(rows[i].model, _i);
+    work_run("./m self-check --data d.npz --rows 150");
+    work_run("./m self-check --data d.npz --rows 5 --k 330");
+  }
+  put_bits(300, 30);
+  start("bits", _i);
+  work_run("./m self-check --data d.npz --rows 200");
+  work_run("./m self-check --data d.npz --rows 3 --k 500");
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("models");
+  TCase *t = tcase_create("compiled");
+  tcase_add_checked_fixture(t, set_up, tear_down);
+  tcase_set_timeout(t, 400);
+  tcase_add_loop_test(t, bounds_of_a_linear_gaussian, EACH_WIDTH);
+  tcase_add_loop_test(t, the_exact_posterior_has_no_gap, EACH_WIDTH);
+  tcase_add_loop_test(t, a_weight_of_one_is_the_bound_itself, EACH_WIDTH);
+  tcase_add_loop_test(t, estimators_agree_with_the_gradient, EACH_WIDTH);
+  tcase_add_loop_test(t, one_particle_is_the_bound_from_draws, EACH_WIDTH);
+  tcase_add_loop_test(t, importance_weighted_bounds_of_a_bit, EACH_WIDTH);
+  tcase_add_loop_test(t, the_score_function_of_a_bit, EACH_WIDTH);
+  tcase_add_loop_test(t, divergences_are_known, EACH_WIDTH);
+  tcase_add_loop_test(t, a_ladder_merges_by_precision, EACH_WIDTH);
+  tcase_add_loop_test(t, the_rate_is_the_average_divergence, EACH_WIDTH);
+  tcase_add_loop_test(t, probabilities_sum_to_one, EACH_WIDTH);
+  tcase_add_loop_test(t, steps_are_by_hand, EACH_WIDTH);
+  tcase_add_loop_test(t, threads_and_resuming_change_nothing, EACH_WIDTH);
+  tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, EACH_WIDTH);
+  tcase_add_test(t, optimisation_changes_only_rounding);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int bad = srunner_ntests_failed(r);
+  srunner_free(r);
+  return bad != 0;
+}
