@@ -12,7 +12,7 @@
 const Command commands[] = {
   /* name           run                  takes                                                                    words bare   in one line */
   { "train",        command_train,       TRAIN,                                                                   NULL, false, "fits the parameters to data" },
-  { "eval",         command_eval,        READ | TAKES(json) | TAKES(only) | TAKES(rows),                          NULL, false, "measures the model's reports on data, with standard errors" },
+  { "eval",         command_eval,        READ | TAKES(json) | TAKES(only) | TAKES(rows) | TAKES(against),         NULL, false, "measures the model's reports on data, with standard errors" },
   { "sample",       command_sample,      USE | PICTURE,                                                           NULL, false, "draws new rows from the model" },
   { "reconstruct",  command_reconstruct, READ | PICTURE,                                                          NULL, false, "rows of the data and what the model makes of them" },
   { "encode",       command_encode,      READ | TAKES(to) | TAKES(rows),                                          NULL, false, "the guide's latents for each row of the data" },

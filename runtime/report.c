@@ -63,7 +63,9 @@ static Result report_run(Session *s, const Options *o, const SviReport *report, 
   const SviModel *m = s->model;
   const SviEntry *e = &m->entry[report->entry];
   uint32_t width = m->real_bytes;
-  uint64_t rows = rows_wanted(s, o, e->axis), batch = batch_wanted(o), k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
+  uint64_t rows = rows_wanted(s, o, e->axis), k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
+  /* a value of all rows together needs all in one batch, unless the user wants less */
+  uint64_t batch = report_per_row(e) || o->at[OPT_batch].given || rows == 0 ? batch_wanted(o) : rows;
   Moment   mean = {0};
   Run     *run = run_new(m, report->entry, s->pool, &s->data, &s->state.params, batch, k);
   for (uint64_t first = 0; first < rows; first += batch) {
@@ -90,16 +92,41 @@ static Result report_run(Session *s, const Options *o, const SviReport *report, 
   return (Result){ report->name, mean.mean, se, mean.n };
 }
 
+/* The same report of other parameters on the same rows with the same draws: mean and standard error of the differences. */
+static Result difference(const double *a, const double *b, uint64_t n) {
+  Moment d = {0};
+  for (uint64_t i = 0; i < n; i++) moment_add(&d, a[i] - b[i], 1);
+  return (Result){ NULL, d.mean, d.n > 1 ? sqrt(d.squares / (double)(d.n - 1) / (double)d.n) : NAN, d.n };
+}
+
 int command_eval(const SviModel *m, const Options *o) {
   Session s;
   if (!reports_known(m, o)) return EXIT_USAGE;
   int code = session_open(&s, m, o, true, -1, 0);
   if (code != EXIT_OK) return code;
   bool json = o->at[OPT_json].given, first = true;
+  Session other;
+  const char *against = o->at[OPT_against].text;
+  if (against) {
+    Options *o2 = memory_new(1, sizeof *o2, "options");
+    *o2 = *o;
+    o2->at[OPT_params].given = true, o2->at[OPT_params].text = against;
+    code = session_open(&other, m, o2, true, -1, 0);
+    memory_free(o2);
+    if (code != EXIT_OK) { session_close(&s); return code; }
+  }
   if (json) fputs("{", stdout);
   for (int i = 0; i < m->nreport; i++) {
     if (!report_wanted(o, m->report[i].name)) continue;
-    Result r = report_run(&s, o, &m->report[i], NULL);
+    const SviEntry *entry = &m->entry[m->report[i].entry];
+    uint64_t rows = rows_wanted(&s, o, entry->axis);
+    double *each = against && report_per_row(entry) ? memory_new(2 * rows, sizeof *each, "differences") : NULL;
+    Result r = report_run(&s, o, &m->report[i], each), d = {0};
+    if (each) {
+      report_run(&other, o, &m->report[i], each + rows);
+      d = difference(each, each + rows, rows);
+      memory_free(each);
+    }
     if (!isfinite(r.mean)) {
       note("warning: report `%s` is not finite", r.name);
       code = EXIT_NONFINITE;
@@ -111,12 +138,26 @@ int command_eval(const SviModel *m, const Options *o) {
       json_number(stdout, r.mean);
       fputs(", \"se\": ", stdout);
       json_number(stdout, r.se);
-      fprintf(stdout, ", \"n\": %llu}", (unsigned long long)r.n);
-    } else if (isnan(r.se)) printf("%-16s %.6g  (%llu rows)\n", r.name, r.mean, (unsigned long long)r.n);
-    else printf("%-16s %.6g +- %.2g  (%llu rows)\n", r.name, r.mean, r.se, (unsigned long long)r.n);
+      fprintf(stdout, ", \"n\": %llu", (unsigned long long)r.n);
+      if (each) {
+        fputs(", \"minus\": {\"value\": ", stdout);
+        json_number(stdout, d.mean);
+        fputs(", \"se\": ", stdout);
+        json_number(stdout, d.se);
+        fputs("}", stdout);
+      }
+      fputs("}", stdout);
+    } else {
+      printf("%-16s %.6g", r.name, r.mean);
+      if (!isnan(r.se)) printf(" +- %.2g", r.se);
+      printf("  (%llu rows)", (unsigned long long)r.n);
+      if (each) printf("   minus %s: %.4g +- %.2g", against, d.mean, d.se);
+      putchar('\n');
+    }
     first = false;
   }
   if (json) fputs("}\n", stdout);
+  if (against) session_close(&other);
   session_close(&s);
   return code;
 }

@@ -61,12 +61,14 @@ static void check_root(SelfCheck *s, const char *name, RootKind kind, int index,
     if (isnan(x) != isnan(want[i])) { apart = NAN; at = i; break; }
     if (x != want[i] && fabs(x - want[i]) > apart) { apart = fabs(x - want[i]); at = i; }
   }
-  double scale = largest > 0 ? largest : 1;
-  bool   fits  = apart <= (single ? 2e-3 : 1e-9) * scale;        /* false for a NaN */
-  if (!fits && !isnan(apart)) {
+  double scale = largest > 0 ? largest : 1, objective = s->exact.n > 0 && s->exact.size[0] == 1 ? fabs(s->exact.value[0][0]) : 0;
+  double least = (single ? 1e-8 : 1e-14) * (1 + objective);      /* what cancels to nothing altogether */
+  bool   fits  = apart <= (single ? 2e-3 : 1e-9) * scale + least;        /* false for a NaN */
+  if (!fits) {
     rounding = rounding_of(s, root);
-    if (single) fits = apart <= 30 * rounding || isinf(rounding);
-    else        fits = apart <= 1e-5 * scale && rounding > 1e-2 * scale;      /* badly conditioned: float has no digit right */
+    bool hopeless = rounding > 1e-2 * scale;                     /* badly conditioned: float has no digit right */
+    if (single) fits = apart <= 30 * rounding || hopeless;
+    else        fits = apart <= 1e-5 * scale && hopeless;
   }
   printf("%-20s %-32s %9" PRIu64 " %12.5g %10.2g", run_of(s->run)->name, name, n, largest, apart / scale);
   if (rounding > 0) printf("  (float rounds by %.2g)", rounding / scale);

@@ -98,6 +98,8 @@ DiagItem *diag_label(DiagItem *i, Span at, const char *format, ...) {
   va_start(args, format);
   Label label = {at, text_of(i->arena, format, args)};
   va_end(args);
+  for (uint32_t k = 0; k < i->labels.n; k++)               /* x @ x: both operands were declared there */
+    if (i->labels.at[k].at.at == at.at && i->labels.at[k].at.end == at.end && strcmp(i->labels.at[k].text, label.text) == 0) return i;
   vec_push(i->arena, &i->labels, label);
   return i;
 }

@@ -18,7 +18,8 @@ Amount amount_of_axis(const Emit *e, uint32_t axis, bool here) {
   const Axis *a = &e->p->entry->graph->axis.at[axis];
   if (a->kind == AXIS_INDEX) return (Amount){a->size, 0, 0};
   AxisSet bit = (AxisSet)1 << axis;
-  bool local = here && ((int32_t)axis == e->phase->axis || (e->f.streamed && (int32_t)axis == e->phase->particles));
+  bool local =
+      here && ((int32_t)axis == e->phase->axis || (e->f.streamed && (int32_t)axis == e->phase->particles));
   return local ? (Amount){1, bit, 0} : (Amount){1, 0, bit};
 }
 
@@ -49,7 +50,8 @@ LLVMValueRef amount_emit(Emit *e, Amount a) {
 /* ---- layout */
 bool buffer_is_chunked(const Emit *e, Buf buf) { return e->p->buffers.at[buf].kind == BUF_CHUNK; }
 
-static uint32_t shape_layout(const Emit *e, const Shape *s, bool here, Amount *size, Amount *step, int32_t *axis) {
+static uint32_t shape_layout(const Emit *e, const Shape *s, bool here, Amount *size, Amount *step,
+                             int32_t *axis) {
   uint32_t n = 0;
   for (uint32_t a = 0; a < AXIS_MAX; a++) {
     if (!(s->axes >> a & 1)) continue;
@@ -102,7 +104,8 @@ static bool may_leave(const Emit *e, const Nest *nest, const Index *ix, Amount s
   if (ix->kind == IX_VALUE || ix->plus < 0) return true;
   if (ix->kind == IX_CONST) return !size.here && !size.whole && (uint64_t)ix->plus >= size.constant;
   Amount n = amount_of_loop(e, &nest->loop[ix->loop]);
-  if (n.here || n.whole || size.here || size.whole) return ix->plus != 0;      /* a run-time axis and its own loop */
+  if (n.here || n.whole || size.here || size.whole)
+    return ix->plus != 0; /* a run-time axis and its own loop */
   return n.constant + (uint64_t)ix->plus > size.constant;
 }
 
@@ -111,7 +114,8 @@ void steps_of_instr(const Emit *e, const Nest *nest, const LoopInstr *i, Steps *
   for (uint32_t l = 0; l < LOOP_DEPTH_MAX; l++) out->step[l] = (Amount){0, 0, 0};
   switch (i->kind) {
     case LI_IOTA: case LI_INSIDE:
-      if (i->at.n && i->at.at[0].kind == IX_LOOP) out->uses[i->at.at[0].loop] = out->alone[i->at.at[0].loop] = true;
+      if (i->at.n && i->at.at[0].kind == IX_LOOP)
+        out->uses[i->at.at[0].loop] = out->alone[i->at.at[0].loop] = true;
       return;
     case LI_CONST: case LI_OPTION: case LI_COUNT: case LI_OP: return;
     case LI_LOAD: case LI_RANDOM: case LI_STORE: case LI_REDUCE: break;
@@ -133,7 +137,8 @@ void steps_of_instr(const Emit *e, const Nest *nest, const LoopInstr *i, Steps *
 
 /* Adds the term of a coordinate that is not a step of a merged loop.  Computed indices are kept inside: of loads, which are
  * guarded then, and of scatters, which must not write elsewhere whatever the data say. */
-static LLVMValueRef add_coordinate(Emit *e, const NestPlan *p, const LoopInstr *i, const Layout *l, uint32_t k, bool local, LLVMValueRef sum) {
+static LLVMValueRef add_coordinate(Emit *e, const NestPlan *p, const LoopInstr *i, const Layout *l,
+                                   uint32_t k, bool local, LLVMValueRef sum) {
   const Index *ix = &i->at.at[k];
   LLVMValueRef v = nest_index(e, p, ix, local);
   if (ix->kind == IX_VALUE && (i->guard || i->kind == LI_REDUCE)) {
@@ -146,7 +151,8 @@ static LLVMValueRef add_coordinate(Emit *e, const NestPlan *p, const LoopInstr *
 }
 
 /* Element offset: what does not move first, then the loops from outermost in, so that each prefix can be hoisted. */
-static LLVMValueRef access_offset(Emit *e, const NestPlan *p, uint32_t instr, const Layout *l, uint32_t row, bool local) {
+static LLVMValueRef access_offset(Emit *e, const NestPlan *p, uint32_t instr, const Layout *l, uint32_t row,
+                                  bool local) {
   const LoopInstr *i = &p->nest->instr.at[instr];
   const Steps *s = &p->steps[instr];
   LLVMValueRef sum = NULL;
@@ -161,8 +167,11 @@ static LLVMValueRef access_offset(Emit *e, const NestPlan *p, uint32_t instr, co
     LLVMValueRef from = NULL;
     const Loop *loop = &p->nest->loop[ix->loop];
     if (!local && loop->kind == LOOP_ROWS) from = chunk_first(e);
-    if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles) from = e->f.start;
-    if (still.plus) from = from ? emit_add(e, from, emit_index(e, (uint64_t)(int64_t)still.plus)) : emit_index(e, (uint64_t)(int64_t)still.plus);
+    if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles)
+      from = e->f.start;
+    if (still.plus)
+      from = from ? emit_add(e, from, emit_index(e, (uint64_t)(int64_t)still.plus))
+                  : emit_index(e, (uint64_t)(int64_t)still.plus);
     if (from) sum = emit_add(e, sum, emit_mul(e, from, amount_emit(e, l->step[k])));
   }
   for (uint32_t level = 0; level < p->level[instr]; level++) {
@@ -173,12 +182,14 @@ static LLVMValueRef access_offset(Emit *e, const NestPlan *p, uint32_t instr, co
       continue;
     }
     for (uint32_t k = 0; k < l->n; k++) {
-      if (k != row && i->at.at[k].kind == IX_LOOP && i->at.at[k].loop == loop) sum = add_coordinate(e, p, i, l, k, local, sum);
+      if (k != row && i->at.at[k].kind == IX_LOOP && i->at.at[k].loop == loop)
+        sum = add_coordinate(e, p, i, l, k, local, sum);
     }
   }
   for (uint32_t k = 0; k < l->n; k++) {
     const Index *ix = &i->at.at[k];
-    bool fixed = ix->kind == IX_LOOP && apart[k] && p->at[ix->loop] == NO_LEVEL;      /* a loop of one turn, wanted alone */
+    bool fixed =
+        ix->kind == IX_LOOP && apart[k] && p->at[ix->loop] == NO_LEVEL; /* a loop of one turn, wanted alone */
     if (k != row && (ix->kind == IX_VALUE || fixed)) sum = add_coordinate(e, p, i, l, k, local, sum);
   }
   return sum ? sum : emit_index(e, 0);
@@ -301,10 +312,12 @@ void aliases_find(Emit *e, NestPlan *p) {
     }
     count++;
   }
-  LLVMMetadataRef *scope = arena_alloc(e->arena, (count + 1) * sizeof *scope), *list = arena_alloc(e->arena, (count + 2) * sizeof *list);
+  LLVMMetadataRef *scope = arena_alloc(e->arena, (count + 1) * sizeof *scope),
+                  *list = arena_alloc(e->arena, (count + 2) * sizeof *list);
   for (uint32_t k = 0; k < count; k++) {
     if (group[k] != k) continue;
-    const char *name = arena_printf(e->arena, "%s nest %u buffer %u", LLVMGetValueName(e->f.fn), e->f.nests, buf[k]);
+    const char *name =
+        arena_printf(e->arena, "%s nest %u buffer %u", LLVMGetValueName(e->f.fn), e->f.nests, buf[k]);
     LLVMMetadataRef two[2] = {LLVMMDStringInContext2(e->c, name, strlen(name)), e->f.scopes};
     scope[k] = LLVMMDNodeInContext2(e->c, two, 2);
   }

@@ -47,7 +47,8 @@ static LLVMValueRef flag(Emit *e, bool x) { return LLVMConstInt(e->i32, x, false
 static Amount amount_of(const Emit *e, Extent x, bool here) {
   Amount a = {x.constant, 0, 0};
   for (uint32_t axis = 0; axis < AXIS_MAX; axis++) {
-    if (x.axes >> axis & 1 && !amount_mul(a, amount_of_axis(e, axis, here), &a)) BUG("an axis twice in an extent");
+    if (x.axes >> axis & 1 && !amount_mul(a, amount_of_axis(e, axis, here), &a))
+      BUG("an axis twice in an extent");
   }
   return a;
 }
@@ -55,7 +56,9 @@ static Amount amount_of(const Emit *e, Extent x, bool here) {
 static LLVMValueRef extent(Emit *e, Extent x) { return amount_emit(e, amount_of(e, x, true)); }
 
 /* A stride is of the buffer, which may be one of the batch. */
-static LLVMValueRef stride(Emit *e, Extent x, Buf buf) { return amount_emit(e, amount_of(e, x, buffer_is_chunked(e, buf))); }
+static LLVMValueRef stride(Emit *e, Extent x, Buf buf) {
+  return amount_emit(e, amount_of(e, x, buffer_is_chunked(e, buf)));
+}
 
 /* The first element of the chunk's rows and the block's particles. */
 static LLVMValueRef operand(Emit *e, Buf buf) {
@@ -67,7 +70,8 @@ static LLVMValueRef operand(Emit *e, Buf buf) {
   for (uint32_t k = 0; k < n; k++) {
     if (axis[k] < 0) continue;
     if (axis[k] == e->phase->axis) at = emit_add(e, at, emit_mul(e, chunk_first(e), amount_emit(e, step[k])));
-    else if (e->f.streamed && axis[k] == e->phase->particles) at = emit_add(e, at, emit_mul(e, e->f.start, amount_emit(e, step[k])));
+    else if (e->f.streamed && axis[k] == e->phase->particles)
+      at = emit_add(e, at, emit_mul(e, e->f.start, amount_emit(e, step[k])));
   }
   return at ? LLVMBuildInBoundsGEP2(e->b, e->real, base, &at, 1, "") : base;
 }
@@ -88,7 +92,7 @@ static void emit_gemm(Emit *e, const Call *c) {
   Amount times = amount_of(e, c->batch, true);
   bool once = amount_equal(times, ONE_OF_IT);
   OpenLoop l = {0};
-  if (!once) l = loop_open(e, amount_emit(e, times), "batch");
+  if (!once) l = loop_open(e, amount_emit(e, times), NULL, "batch");
   a   = moved(e, a,   l.index, c->stride_a, c->a);
   b   = moved(e, b,   l.index, c->stride_b, c->b);
   out = moved(e, out, l.index, c->stride_c, c->c);
@@ -117,8 +121,8 @@ void call_emit(Emit *e, const Call *c) {
       return;
     }
     case CALL_SOLVE_TRI: {
-      LLVMValueRef arg[] = {extent(e, c->batch), extent(e, c->n), extent(e, c->m), flag(e, c->lower), flag(e, c->trans),
-                            operand(e, c->a), operand(e, c->b), operand(e, c->c)};
+      LLVMValueRef arg[] = {extent(e, c->batch), extent(e, c->n),  extent(e, c->m),  flag(e, c->lower),
+                            flag(e, c->trans),   operand(e, c->a), operand(e, c->b), operand(e, c->c)};
       runtime_call(e, RUNTIME_svi_solve_tri, LEN(arg), arg);
       return;
     }

@@ -13,7 +13,8 @@ static LLVMMetadataRef file_of(Emit *e, const char *path) {
 }
 
 static LLVMMetadataRef file_of_source(Emit *e, const Source *s) {
-  for (uint32_t i = 0; i < e->di_files.n; i++) if (e->di_files.at[i].source == s) return e->di_files.at[i].scope;
+  for (uint32_t i = 0; i < e->di_files.n; i++)
+    if (e->di_files.at[i].source == s) return e->di_files.at[i].scope;
   BlockFile f = {file_of(e, s ? s->path : "model.svm"), s};
   vec_push(e->arena, &e->di_files, f);
   return f.scope;
@@ -35,8 +36,9 @@ void debug_open(Emit *e) {
   add_flag(e, "Dwarf Version", 4);
   LLVMMetadataRef file = file_of(e, e->model->path ? e->model->path : "model.svm");
   const char *who = "svic";
-  e->di_unit = LLVMDIBuilderCreateCompileUnit(e->di, LLVMDWARFSourceLanguageC99, file, who, strlen(who), e->options->level > 0,
-                                              "", 0, 0, "", 0, LLVMDWARFEmissionFull, 0, false, false, "", 0, "", 0);
+  e->di_unit = LLVMDIBuilderCreateCompileUnit(e->di, LLVMDWARFSourceLanguageC99, file, who, strlen(who),
+                                              e->options->level > 0, "", 0, 0, "", 0, LLVMDWARFEmissionFull,
+                                              0, false, false, "", 0, "", 0);
   e->di_type = LLVMDIBuilderCreateSubroutineType(e->di, file, NULL, 0, LLVMDIFlagZero);
 }
 
@@ -44,9 +46,11 @@ void debug_function(Emit *e, LLVMValueRef fn, const char *name, Span at) {
   LLVMSetCurrentDebugLocation2(e->b, NULL);
   if (!e->di) return;
   Place p = place_of(e, at);
-  LLVMMetadataRef file = p.source ? file_of_source(e, p.source) : file_of(e, e->model->path ? e->model->path : "model.svm");
-  e->f.di_function = LLVMDIBuilderCreateFunction(e->di, file, name, strlen(name), name, strlen(name), file, p.line, e->di_type,
-                                               true, true, p.line, LLVMDIFlagZero, e->options->level > 0);
+  LLVMMetadataRef file =
+      p.source ? file_of_source(e, p.source) : file_of(e, e->model->path ? e->model->path : "model.svm");
+  e->f.di_function =
+      LLVMDIBuilderCreateFunction(e->di, file, name, strlen(name), name, strlen(name), file, p.line,
+                                  e->di_type, true, true, p.line, LLVMDIFlagZero, e->options->level > 0);
   LLVMSetSubprogram(fn, e->f.di_function);
   e->f.di_blocks.n = 0;
   BlockFile own = {e->f.di_function, p.source};
@@ -56,7 +60,8 @@ void debug_function(Emit *e, LLVMValueRef fn, const char *name, Span at) {
 
 static LLVMMetadataRef scope_of(Emit *e, const Source *s) {
   if (!s) return e->f.di_function;
-  for (uint32_t i = 0; i < e->f.di_blocks.n; i++) if (e->f.di_blocks.at[i].source == s) return e->f.di_blocks.at[i].scope;
+  for (uint32_t i = 0; i < e->f.di_blocks.n; i++)
+    if (e->f.di_blocks.at[i].source == s) return e->f.di_blocks.at[i].scope;
   BlockFile b = {LLVMDIBuilderCreateLexicalBlockFile(e->di, e->f.di_function, file_of_source(e, s), 0), s};
   vec_push(e->arena, &e->f.di_blocks, b);
   return b.scope;

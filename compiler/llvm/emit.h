@@ -23,7 +23,7 @@ typedef struct { uint64_t constant; AxisSet here, whole; } Amount;
 typedef struct {
   uint32_t nloop;
   bool     uses  [LOOP_DEPTH_MAX];      /* a coordinate names the loop */
-  bool     alone [LOOP_DEPTH_MAX];      /* the loop's own index is wanted: it cannot be merged with its neighbours */
+  bool     alone [LOOP_DEPTH_MAX];  /* the loop's own index is wanted: it cannot be merged with its neighbours */
   Amount   step  [LOOP_DEPTH_MAX];      /* elements from one index to the next */
 } Steps;
 
@@ -43,22 +43,22 @@ typedef struct {
   Ids bases;                                                              /* a buffer of each storage */
   Ids options, draws;
 } Needs;
-enum { NEST_FIXED = 4 };                                                  /* call, chunk, start, count; then bases, options, keys */
+enum { NEST_FIXED = 4 };                            /* call, chunk, start, count; then bases, options, keys */
 typedef struct { const char *key; size_t size; LLVMValueRef fn; } NestFunction;
 
 /* The function being built. */
 typedef struct {
   LLVMValueRef         fn, call, chunk;
-  LLVMBasicBlockRef    entry;                                             /* fields are loaded here, before its branch */
-  LLVMMetadataRef      scopes, tables;                                    /* alias domain of the function; scope of SviCall.row */
+  LLVMBasicBlockRef    entry;                                  /* fields are loaded here, before its branch */
+  LLVMMetadataRef      scopes, tables;                /* alias domain of the function; scope of SviCall.row */
   uint32_t             nests;                                             /* so far, to tell scopes apart */
   LLVMValueRef         size[AXIS_MAX], total[AXIS_MAX], row[AXIS_MAX];
   LLVMValueRef         first, rows, capacity, lane, fresh, global, param, block, option, key, batch, out;
   LLVMValueRef         scratch[SVI_DOMAINS], scratch_size[SVI_DOMAINS];
   LLVMValueRef        *base;                                              /* by Buf */
   bool                 streamed;                                          /* inside the stream of a phase: */
-  LLVMValueRef         start, count, first_block;                         /* particles of the block, [start, start + count) */
-  const Needs         *needs;                                             /* of a nest's function: what its parameters are */
+  LLVMValueRef         start, count, first_block;         /* particles of the block, [start, start + count) */
+  const Needs         *needs;                              /* of a nest's function: what its parameters are */
   LLVMMetadataRef      di_function;
   VEC(BlockFile)       di_blocks;
 } Frame;
@@ -75,7 +75,7 @@ typedef struct Emit {
   const SviModel      *model;
   const Sources       *sources;
   char                *cpu, *features;
-  uint32_t             real_bytes, lanes;                                 /* lanes: reals in a vector register, 1 when not vectorising */
+  uint32_t             real_bytes, lanes;      /* lanes: reals in a vector register, 1 when not vectorising */
   LLVMTypeRef          void_, i1, i8, i32, i64, ptr, f64, real, run;      /* run: the type of a phase */
   LLVMValueRef         runtime[RUNTIME_COUNT];
   unsigned             md_scope, md_noalias, md_loop, md_align;
@@ -125,13 +125,13 @@ LLVMValueRef emit_load (Emit *e, LLVMTypeRef type, LLVMValueRef base, uint64_t o
 void         emit_if   (Emit *e, LLVMValueRef yes, LLVMBasicBlockRef *join);  /* opens the block taken when `yes` */
 /* Loops from 0 to n: the builder stands in the body between open and close. */
 typedef struct { LLVMBasicBlockRef body, exit; LLVMValueRef index, n; } OpenLoop;
-typedef struct { uint32_t interleave; bool masked; } LoopHint;            /* for the vectoriser; 0, false: as it likes */
-OpenLoop     loop_open (Emit *e, LLVMValueRef n, const char *name);
+typedef struct { uint32_t interleave; bool masked; } LoopHint;  /* for the vectoriser; 0, false: as it likes */
+OpenLoop     loop_open (Emit *e, LLVMValueRef n, LLVMValueRef none /* n is 0; or NULL */, const char *name);
 void         loop_close(Emit *e, const OpenLoop *l, LoopHint h);
 
 /* ---- nest.c */
 typedef struct {
-  LLVMMetadataRef scope, others;       /* alias scope of the buffer's storage; those of the rest of the nest */
+  LLVMMetadataRef scope, others;      /* alias scope of the buffer's storage; those of the rest of the nest */
 } Aliases;
 typedef struct NestPlan {
   const Nest   *nest;
@@ -152,30 +152,32 @@ typedef struct NestPlan {
 void nest_emit(Emit *e, const Nest *nest);
 
 /* ---- outline.c */
-void nest_call(Emit *e, const Nest *nest);                                /* the nest as a function of its own, shared by equal ones */
-LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local);   /* i64; local: within the chunk and block */
+void nest_call(Emit *e, const Nest *nest);       /* the nest as a function of its own, shared by equal ones */
+LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local);  /* i64; local: within the chunk and block */
 
 /* ---- access.c */
 Amount       amount_of_axis(const Emit *e, uint32_t axis, bool here);
 Amount       amount_of_loop(const Emit *e, const Loop *l);
-bool         amount_mul(Amount a, Amount b, Amount *out);                 /* false: an axis would occur twice */
-static inline bool amount_equal(Amount a, Amount b) { return a.constant == b.constant && a.here == b.here && a.whole == b.whole; }
+bool         amount_mul(Amount a, Amount b, Amount *out);               /* false: an axis would occur twice */
+static inline bool amount_equal(Amount a, Amount b) {
+  return a.constant == b.constant && a.here == b.here && a.whole == b.whole;
+}
 LLVMValueRef amount_emit(Emit *e, Amount a);
 /* The sizes of a buffer's coordinates (axes, then dims), and the elements between neighbours along each. */
 uint32_t     buffer_layout(const Emit *e, Buf buf, Amount *size, Amount *step, int32_t *axis);
 void         steps_of_instr(const Emit *e, const Nest *nest, const LoopInstr *i, Steps *out);
 LLVMValueRef access_address(Emit *e, const NestPlan *p, uint32_t instr);
-LLVMValueRef random_counter(Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef *row);   /* counter 1, and counter 0 */
+LLVMValueRef random_counter(Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef *row);  /* counter 1, and counter 0 */
 LLVMValueRef access_load (Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef address);
-LLVMValueRef access_load_guarded(Emit *e, const NestPlan *p, uint32_t instr);                 /* 0 where a loop's index is outside */
+LLVMValueRef access_load_guarded(Emit *e, const NestPlan *p, uint32_t instr);  /* 0 where a loop's index is outside */
 void         access_store(Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef value, LLVMValueRef address);
 void         aliases_find(Emit *e, NestPlan *p);
-bool         buffer_is_chunked(const Emit *e, Buf buf);                   /* laid out for the chunk and block, not for the batch */
+bool         buffer_is_chunked(const Emit *e, Buf buf);  /* laid out for the chunk and block, not for the batch */
 
 /* ---- reduce.c */
-void reduce_prepare(Emit *e, const Nest *nest);                           /* before the nest: accumulators in memory */
-bool reduce_wants_top(const NestPlan *p, uint32_t level);                 /* a logsumexp begins at this level */
-void reduce_enter  (Emit *e, NestPlan *p, uint32_t level);                /* before the loop of this level: registers */
+void reduce_prepare(Emit *e, const Nest *nest);                  /* before the nest: accumulators in memory */
+bool reduce_wants_top(const NestPlan *p, uint32_t level);               /* a logsumexp begins at this level */
+void reduce_enter  (Emit *e, NestPlan *p, uint32_t level);      /* before the loop of this level: registers */
 void reduce_top    (Emit *e, NestPlan *p, uint32_t level);                /* after a pass for maxima */
 void reduce_step   (Emit *e, NestPlan *p, uint32_t instr);
 void reduce_leave  (Emit *e, NestPlan *p, uint32_t level);                /* after it */
@@ -183,9 +185,10 @@ void reduce_leave  (Emit *e, NestPlan *p, uint32_t level);                /* aft
 /* ---- scalar.c */
 LLVMValueRef scalar_op(Emit *e, OpKind op, const LLVMValueRef *arg, const LLVMValueRef *bit, LLVMValueRef *out_bit);
 bool         scalar_is_kernel(OpKind op);
-LLVMValueRef scalar_kernel(Emit *e, const char *name, uint32_t n, const LLVMValueRef *arg);    /* svi_NAME_f32 or _f64 */
+LLVMValueRef scalar_kernel(Emit *e, const char *name, uint32_t n, const LLVMValueRef *arg);  /* svi_NAME_f32 or _f64 */
 LLVMValueRef scalar_intrinsic(Emit *e, const char *name, uint32_t n, const LLVMValueRef *arg); /* llvm.NAME */
-LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueRef k1, LLVMValueRef c0, LLVMValueRef c1, LLVMValueRef argument);
+LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueRef k1, LLVMValueRef c0, LLVMValueRef c1,
+                           LLVMValueRef argument);
 LLVMValueRef scalar_bit(Emit *e, LLVMValueRef bit);                       /* i1 to 0 or 1 */
 enum { FAST_PLAIN = LLVMFastMathAllowContract | LLVMFastMathNoSignedZeros | LLVMFastMathAllowReciprocal,
        FAST_SUM   = FAST_PLAIN | LLVMFastMathAllowReassoc };
@@ -210,6 +213,6 @@ void debug_close   (Emit *e);
 /* ---- target.c */
 void target_open (Emit *e);
 void target_close(Emit *e);
-void target_mark (Emit *e, LLVMValueRef fn);                              /* attributes every function needs */
+void target_mark (Emit *e, LLVMValueRef fn);                             /* attributes every function needs */
 void attribute_add(Emit *e, LLVMValueRef fn, const char *name, uint64_t value);
 #endif

@@ -24,7 +24,9 @@ LLVMValueRef emit_local(Emit *e, LLVMTypeRef type, const char *name) {
 LLVMValueRef emit_index(Emit *e, uint64_t x) { return LLVMConstInt(e->i64, x, false); }
 LLVMValueRef emit_real (Emit *e, double x)   { return LLVMConstReal(e->real, x); }
 
-static bool is_number(LLVMValueRef v, uint64_t x) { return LLVMIsAConstantInt(v) && LLVMConstIntGetZExtValue(v) == x; }
+static bool is_number(LLVMValueRef v, uint64_t x) {
+  return LLVMIsAConstantInt(v) && LLVMConstIntGetZExtValue(v) == x;
+}
 
 LLVMValueRef emit_add(Emit *e, LLVMValueRef a, LLVMValueRef b) {
   if (!a || is_number(a, 0)) return b;
@@ -52,14 +54,15 @@ void emit_if(Emit *e, LLVMValueRef yes, LLVMBasicBlockRef *join) {
 }
 
 /* Loops have their test at the end, behind a guard where n may be 0: the form the vectoriser wants. */
-OpenLoop loop_open(Emit *e, LLVMValueRef n, const char *name) {
+OpenLoop loop_open(Emit *e, LLVMValueRef n, LLVMValueRef none, const char *name) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   OpenLoop l = {.body = LLVMAppendBasicBlockInContext(e->c, e->f.fn, name), .n = n};
   l.exit = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "done");
   if (LLVMIsAConstantInt(n) && !is_number(n, 0)) {
     LLVMBuildBr(e->b, l.body);
   } else {
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, n, emit_index(e, 0), "none"), l.exit, l.body);
+    if (!none) none = LLVMBuildICmp(e->b, LLVMIntEQ, n, emit_index(e, 0), "none");
+    LLVMBuildCondBr(e->b, none, l.exit, l.body);
   }
   LLVMPositionBuilderAtEnd(e->b, l.body);
   l.index = LLVMBuildPhi(e->b, e->i64, "i");
@@ -90,7 +93,8 @@ static void hint(Emit *e, LLVMValueRef branch, LoopHint h) {
 void loop_close(Emit *e, const OpenLoop *l, LoopHint h) {
   LLVMValueRef next = LLVMBuildNUWAdd(e->b, l->index, emit_index(e, 1), "next");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
-  LLVMValueRef branch = LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, next, l->n, "last"), l->exit, l->body);
+  LLVMValueRef branch =
+      LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, next, l->n, "last"), l->exit, l->body);
   if (h.interleave || h.masked) hint(e, branch, h);
   LLVMAddIncoming(l->index, &next, &latch, 1);
   LLVMMoveBasicBlockAfter(l->exit, latch);
@@ -101,7 +105,8 @@ void loop_close(Emit *e, const OpenLoop *l, LoopHint h) {
 #define CALL(field)  offsetof(SviCall, field)
 #define CHUNK(field) offsetof(SviChunk, field)
 
-static LLVMValueRef field(Emit *e, LLVMValueRef *cache, LLVMTypeRef type, LLVMValueRef base, uint64_t offset, const char *name) {
+static LLVMValueRef field(Emit *e, LLVMValueRef *cache, LLVMTypeRef type, LLVMValueRef base, uint64_t offset,
+                          const char *name) {
   if (*cache) return *cache;
   LLVMBasicBlockRef at = entry_open(e);
   *cache = emit_load(e, type, base, offset, name);
@@ -110,7 +115,8 @@ static LLVMValueRef field(Emit *e, LLVMValueRef *cache, LLVMTypeRef type, LLVMVa
 }
 
 /* A pointer to an arena, aligned for vectors. */
-static LLVMValueRef arena_field(Emit *e, LLVMValueRef *cache, LLVMValueRef base, uint64_t offset, const char *name) {
+static LLVMValueRef arena_field(Emit *e, LLVMValueRef *cache, LLVMValueRef base, uint64_t offset,
+                                const char *name) {
   bool had = *cache != NULL;
   LLVMValueRef v = field(e, cache, e->ptr, base, offset, name);
   if (had) return v;
@@ -157,7 +163,9 @@ LLVMValueRef call_option(Emit *e, uint32_t id) {
 
 LLVMValueRef call_key(Emit *e, uint32_t draw, unsigned word) {
   const Needs *needs = e->f.needs;
-  if (needs) return parameter(e, NEST_FIXED + needs->bases.n + needs->options.n + 2 * place_among(&needs->draws, draw) + word);
+  if (needs)
+    return parameter(e, NEST_FIXED + needs->bases.n + needs->options.n +
+                            2 * place_among(&needs->draws, draw) + word);
   LLVMValueRef table = field(e, &e->f.key, e->ptr, e->f.call, CALL(key), "keys");
   LLVMBasicBlockRef at = entry_open(e);
   LLVMValueRef v = emit_load(e, e->i32, table, 8 * (uint64_t)draw + 4 * word, "key");
@@ -211,7 +219,8 @@ static LLVMValueRef find_base(Emit *e, const Buffer *b) {
       return field(e, &none, e->ptr, table, slot, "rows_out");
     }
     case BUF_CHUNK:
-      base = arena_field(e, &e->f.scratch[b->domain], e->f.chunk, CHUNK(scratch) + sizeof(void *) * b->domain, "arena");
+      base = arena_field(e, &e->f.scratch[b->domain], e->f.chunk, CHUNK(scratch) + sizeof(void *) * b->domain,
+                         "arena");
       if (b->offset) offset = domain_size(e, b->domain);
       bytes = b->offset;
       break;

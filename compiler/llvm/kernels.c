@@ -15,7 +15,8 @@ extern const char svic_kernels_f32[], svic_kernels_f32_end[], svic_kernels_f64[]
 static LLVMModuleRef kernels_parse(Emit *e) {
   const char *from = e->real_bytes == 4 ? svic_kernels_f32 : svic_kernels_f64;
   const char *end  = e->real_bytes == 4 ? svic_kernels_f32_end : svic_kernels_f64_end;
-  LLVMMemoryBufferRef memory = LLVMCreateMemoryBufferWithMemoryRange(from, (size_t)(end - from), "kernels", false);
+  size_t size = (size_t)(end - from);
+  LLVMMemoryBufferRef memory = LLVMCreateMemoryBufferWithMemoryRange(from, size, "kernels", false);
   LLVMModuleRef k;
   if (LLVMParseBitcodeInContext2(e->c, memory, &k)) BUG("the embedded kernels cannot be read");
   LLVMDisposeMemoryBuffer(memory);
@@ -24,8 +25,8 @@ static LLVMModuleRef kernels_parse(Emit *e) {
 
 static void drop_text_attributes(LLVMValueRef f) {
   static const char *const names[] = {
-    "target-cpu", "target-features", "tune-cpu", "min-legal-vector-width", "no-trapping-math", "stack-protector-buffer-size",
-    "frame-pointer",
+    "target-cpu", "target-features", "tune-cpu", "min-legal-vector-width", "no-trapping-math",
+    "stack-protector-buffer-size", "frame-pointer",
   };
   for (size_t i = 0; i < LEN(names); i++)
     LLVMRemoveStringAttributeAtIndex(f, LLVMAttributeFunctionIndex, names[i], (unsigned)strlen(names[i]));

@@ -63,7 +63,8 @@ bool llvm_link(const char *object, const char *runtime_dir, const char *output, 
   char library[4096], flags_path[4096];
   snprintf(library, sizeof library, "%s/libsvirt.a", runtime_dir);
   snprintf(flags_path, sizeof flags_path, "%s/link.txt", runtime_dir);
-  if (access(library, R_OK)) return fail(error, "the runtime library %.800s cannot be read: %.100s", library, strerror(errno));
+  if (access(library, R_OK))
+    return fail(error, "the runtime library %.800s cannot be read: %.100s", library, strerror(errno));
   int fd = open(flags_path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail(error, "the link line %.800s cannot be read: %.100s", flags_path, strerror(errno));
   char *flags = read_all(fd, NULL);
@@ -76,7 +77,8 @@ bool llvm_link(const char *object, const char *runtime_dir, const char *output, 
   word[n++] = (char *)cc;
   word[n++] = (char *)object;
   word[n++] = library;
-  for (char *w = strtok_r(flags, " \t\n", &place); w && n < WORDS_MAX; w = strtok_r(NULL, " \t\n", &place)) word[n++] = w;
+  for (char *w = strtok_r(flags, " \t\n", &place); w && n < WORDS_MAX; w = strtok_r(NULL, " \t\n", &place))
+    word[n++] = w;
   word[n++] = "-o";
   word[n++] = (char *)output;
   word[n] = NULL;
@@ -85,9 +87,11 @@ bool llvm_link(const char *object, const char *runtime_dir, const char *output, 
   int status = 0, spawn_error = 0;
   bool done = run(word, &said, &status, &spawn_error);
   /* some systems tell a missing program only by the child's status, 127 */
-  bool missing = !done ? spawn_error == ENOENT : WIFEXITED(status) && WEXITSTATUS(status) == 127 && (!said || !*said);
+  bool missing =
+      !done ? spawn_error == ENOENT : WIFEXITED(status) && WEXITSTATUS(status) == 127 && (!said || !*said);
   bool good = done && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  if (missing) fail(error, "`%s` was not found: linking needs a C compiler (set CC, or install gcc or clang)%s", cc, "");
+  if (missing)
+    fail(error, "`%s` was not found: linking needs a C compiler (set CC, or install gcc or clang)%s", cc, "");
   else if (!done) fail(error, "`%s` cannot be run: %s", cc, strerror(spawn_error));
   else if (!good) fail(error, "linking with `%s` failed:\n%.900s", cc, said ? said : "");
   free(said);

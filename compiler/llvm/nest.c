@@ -72,7 +72,8 @@ LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local)
       const Loop *loop = &p->nest->loop[ix->loop];
       if (p->at[ix->loop] != NO_LEVEL) v = p->index[p->at[ix->loop]];
       if (!local && loop->kind == LOOP_ROWS) v = emit_add(e, chunk_first(e), v);
-      if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles) v = emit_add(e, e->f.start, v);
+      if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles)
+        v = emit_add(e, e->f.start, v);
       break;
     }
   }
@@ -146,8 +147,9 @@ static LLVMValueRef emit_turns(Emit *e, const NestPlan *p, uint32_t level) {
 
 static void emit_level(Emit *e, NestPlan *p, uint32_t level);
 
-static void emit_loop(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef from, LLVMValueRef n, LoopHint hint) {
-  OpenLoop l = loop_open(e, n, "loop");
+static void emit_loop(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef from, LLVMValueRef n,
+                      LLVMValueRef none, LoopHint hint) {
+  OpenLoop l = loop_open(e, n, none, "loop");
   p->index[level] = emit_add(e, from, l.index);
   emit_level(e, p, level + 1);
   loop_close(e, &l, hint);
@@ -174,18 +176,22 @@ static void emit_innermost(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef tu
   uint32_t interleave = is_heavy(p, level) ? 1 : 4, unit = e->lanes * interleave;
   if (!LLVMIsAConstantInt(turns)) {
     LLVMValueRef mask = emit_index(e, unit - 1);
-    LLVMValueRef rest = LLVMBuildAnd(e->b, turns, mask, "rest"), whole = LLVMBuildAnd(e->b, turns, LLVMBuildNot(e->b, mask, ""), "whole");
-    emit_loop(e, p, level, NULL, whole, (LoopHint){interleave, false});
-    emit_loop(e, p, level, whole, rest, (LoopHint){1, true});
+    LLVMValueRef rest = LLVMBuildAnd(e->b, turns, mask, "rest"),
+                 whole = LLVMBuildAnd(e->b, turns, LLVMBuildNot(e->b, mask, ""), "whole");
+    /* asked as the vectoriser will ask: the scalar loop it keeps for too few turns is then seen to be dead */
+    LLVMValueRef none = LLVMBuildICmp(e->b, LLVMIntULT, turns, emit_index(e, unit), "none");
+    emit_loop(e, p, level, NULL, whole, none, (LoopHint){interleave, false});
+    emit_loop(e, p, level, whole, rest, NULL, (LoopHint){1, true});
     return;
   }
   uint64_t n = LLVMConstIntGetZExtValue(turns), rest = n % unit;
-  if (rest < n) emit_loop(e, p, level, NULL, emit_index(e, n - rest), (LoopHint){interleave, false});
+  if (rest < n) emit_loop(e, p, level, NULL, emit_index(e, n - rest), NULL, (LoopHint){interleave, false});
   if (rest <= 1) {
     if (rest) emit_turn(e, p, level, n - 1);
     return;
   }
-  emit_loop(e, p, level, emit_index(e, n - rest), emit_index(e, rest), (LoopHint){1, rest % e->lanes != 0});
+  emit_loop(e, p, level, emit_index(e, n - rest), emit_index(e, rest), NULL,
+            (LoopHint){1, rest % e->lanes != 0});
 }
 
 static void emit_pass(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef turns) {
@@ -195,7 +201,7 @@ static void emit_pass(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef turns) 
   } else if (innermost && e->lanes > 1) {
     emit_innermost(e, p, level, turns);
   } else {
-    emit_loop(e, p, level, NULL, turns, (LoopHint){0});
+    emit_loop(e, p, level, NULL, turns, NULL, (LoopHint){0});
   }
 }
 

@@ -38,7 +38,9 @@ static void word_access(Emit *e, Words *w, const Access *a) {
   }
 }
 
-static bool has_buffer(const LoopInstr *i) { return i->kind == LI_LOAD || i->kind == LI_STORE || i->kind == LI_REDUCE; }
+static bool has_buffer(const LoopInstr *i) {
+  return i->kind == LI_LOAD || i->kind == LI_STORE || i->kind == LI_REDUCE;
+}
 
 static uint32_t place_or_new(Emit *e, Ids *v, uint32_t id) {
   for (uint32_t i = 0; i < v->n; i++) if (v->at[i] == id) return i;
@@ -60,7 +62,9 @@ static uint64_t bits_of(double x) {
 }
 
 static void word_instr(Emit *e, Words *w, Needs *needs, const LoopInstr *i) {
-  word(e, w, (uint64_t)i->kind << 48 | (uint64_t)i->kind2 << 40 | (uint64_t)i->guard << 39 | (uint64_t)i->from << 32 | i->depth);
+  word(e, w,
+       (uint64_t)i->kind << 48 | (uint64_t)i->kind2 << 40 | (uint64_t)i->guard << 39 |
+           (uint64_t)i->from << 32 | i->depth);
   word(e, w, (uint64_t)i->op << 32 | i->nargs);
   for (uint32_t k = 0; k < i->nargs; k++) word(e, w, i->arg[k]);
   word(e, w, bits_of(i->number));
@@ -94,7 +98,8 @@ static Words key_of(Emit *e, const Nest *nest, Needs *needs) {
     for (uint32_t k = 0; k < i; k++) {
       const LoopInstr *a = &nest->instr.at[i], *b = &nest->instr.at[k];
       if (!has_buffer(a) || !has_buffer(b)) continue;
-      if (storage_overlaps(e, &e->p->buffers.at[a->buf], &e->p->buffers.at[b->buf])) word(e, &w, (uint64_t)i << 32 | k);
+      if (storage_overlaps(e, &e->p->buffers.at[a->buf], &e->p->buffers.at[b->buf]))
+        word(e, &w, (uint64_t)i << 32 | k);
     }
   }
   return w;
@@ -128,7 +133,8 @@ static LLVMValueRef build(Emit *e, const Nest *nest, const Needs *needs) {
   e->f.streamed = outer.streamed;
   e->f.start = LLVMGetParam(e->f.fn, 2);
   e->f.count = LLVMGetParam(e->f.fn, 3);
-  for (uint32_t i = 0; i < needs->bases.n; i++) e->f.base[needs->bases.at[i]] = LLVMGetParam(e->f.fn, NEST_FIXED + i);
+  for (uint32_t i = 0; i < needs->bases.n; i++)
+    e->f.base[needs->bases.at[i]] = LLVMGetParam(e->f.fn, NEST_FIXED + i);
   LLVMBasicBlockRef body = entry_open(e);
   e->f.first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->f.start, emit_index(e, 0), "first_block");
   entry_close(e, body);
@@ -170,6 +176,7 @@ void nest_call(Emit *e, const Nest *nest) {
   arg[k++] = e->f.streamed ? e->f.start : zero, arg[k++] = e->f.streamed ? e->f.count : zero;
   for (uint32_t i = 0; i < needs->bases.n; i++) arg[k++] = buffer_base(e, needs->bases.at[i]);
   for (uint32_t i = 0; i < needs->options.n; i++) arg[k++] = call_option(e, needs->options.at[i]);
-  for (uint32_t i = 0; i < needs->draws.n; i++) for (unsigned w = 0; w < 2; w++) arg[k++] = call_key(e, needs->draws.at[i], w);
+  for (uint32_t i = 0; i < needs->draws.n; i++)
+    for (unsigned w = 0; w < 2; w++) arg[k++] = call_key(e, needs->draws.at[i], w);
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(fn), fn, arg, n, "");
 }

@@ -155,10 +155,13 @@ static LLVMValueRef new_local(Emit *e, double start, const char *name) {
 /* Whether the instruction is a reduction whose register begins and ends at this level. */
 static bool starts_at(const NestPlan *p, uint32_t instr, uint32_t level) {
   const LoopInstr *i = &p->nest->instr.at[instr];
-  return i->kind == LI_REDUCE && p->level[instr] > level && reduced_from(p, instr) == level && !indexed_by_value(&i->at);
+  return i->kind == LI_REDUCE && p->level[instr] > level && reduced_from(p, instr) == level &&
+         !indexed_by_value(&i->at);
 }
 
-static bool is_logsumexp(const NestPlan *p, uint32_t instr) { return p->nest->instr.at[instr].kind2 == REDUCE_LOGSUMEXP; }
+static bool is_logsumexp(const NestPlan *p, uint32_t instr) {
+  return p->nest->instr.at[instr].kind2 == REDUCE_LOGSUMEXP;
+}
 
 bool reduce_wants_top(const NestPlan *p, uint32_t level) {
   for (uint32_t k = 0; k < p->nest->instr.n; k++) if (starts_at(p, k, level) && is_logsumexp(p, k)) return true;
@@ -178,7 +181,8 @@ void reduce_enter(Emit *e, NestPlan *p, uint32_t level) {
 void reduce_top(Emit *e, NestPlan *p, uint32_t level) {
   for (uint32_t k = 0; k < p->nest->instr.n; k++) {
     if (!starts_at(p, k, level) || !is_logsumexp(p, k)) continue;
-    LLVMValueRef m = get(e, p->accumulator[k]), size = scalar_intrinsic(e, "fabs", 1, &m), zero = emit_real(e, 0);
+    LLVMValueRef m = get(e, p->accumulator[k]), size = scalar_intrinsic(e, "fabs", 1, &m),
+                 zero = emit_real(e, 0);
     LLVMValueRef endless = LLVMBuildFCmp(e->b, LLVMRealOEQ, size, emit_real(e, INFINITY), "endless");
     p->top[k] = LLVMBuildSelect(e->b, endless, zero, m, "top");
     LLVMBuildStore(e->b, zero, p->accumulator[k]);
@@ -221,7 +225,8 @@ void reduce_leave(Emit *e, NestPlan *p, uint32_t level) {
     if (!starts_at(p, k, level)) continue;
     debug_at(e, p->nest->instr.at[k].span);
     LLVMValueRef v = get(e, p->accumulator[k]);
-    if (p->top[k]) v = LLVMBuildFAdd(e->b, p->top[k], scalar_kernel(e, "log", 1, &v), "logsumexp");      /* of nothing: -inf */
+    if (p->top[k])
+      v = LLVMBuildFAdd(e->b, p->top[k], scalar_kernel(e, "log", 1, &v), "logsumexp"); /* of nothing: -inf */
     p->accumulator[k] = NULL;
     settle(e, p, k, v);
   }

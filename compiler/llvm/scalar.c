@@ -47,8 +47,8 @@ LLVMValueRef scalar_kernel(Emit *e, const char *name, uint32_t n, const LLVMValu
   return LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, a, n, "");
 }
 
-LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueRef k1, LLVMValueRef c0, LLVMValueRef c1,
-                           LLVMValueRef argument) {
+LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueRef k1, LLVMValueRef c0,
+                           LLVMValueRef c1, LLVMValueRef argument) {
   LLVMValueRef a[5] = {k0, k1, c0, c1, argument};
   const char *name = NULL;
   switch (kind) {
@@ -65,7 +65,16 @@ LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueR
 }
 
 /* ---- lowering words of elementwise.def */
-typedef enum { WORD_INSN, WORD_INTRINSIC, WORD_KERNEL, WORD_CMP, WORD_SQUARE, WORD_RECIP, WORD_SIGN, WORD_SELECT } Word;
+typedef enum {
+  WORD_INSN,
+  WORD_INTRINSIC,
+  WORD_KERNEL,
+  WORD_CMP,
+  WORD_SQUARE,
+  WORD_RECIP,
+  WORD_SIGN,
+  WORD_SELECT
+} Word;
 typedef struct { OpKind op; Word word; uint32_t n; int code; const char *name; } Lowering;
 
 #define INSN(x)      WORD_INSN,      LLVM##x, NULL
@@ -95,7 +104,8 @@ static const Lowering *lowering_of(OpKind op) {
 
 bool scalar_is_kernel(OpKind op) { return lowering_of(op)->word == WORD_KERNEL; }
 
-LLVMValueRef scalar_op(Emit *e, OpKind op, const LLVMValueRef *arg, const LLVMValueRef *bit, LLVMValueRef *out_bit) {
+LLVMValueRef scalar_op(Emit *e, OpKind op, const LLVMValueRef *arg, const LLVMValueRef *bit,
+                       LLVMValueRef *out_bit) {
   const Lowering *l = lowering_of(op);
   LLVMValueRef a = arg[0], zero = emit_real(e, 0);
   *out_bit = NULL;

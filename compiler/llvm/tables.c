@@ -8,7 +8,9 @@
  * out, so their layout is C's and padding is zero. */
 #include "emit.h"
 
-typedef enum { CELL_INTEGER, CELL_DOUBLE, CELL_TEXT, CELL_CODE, CELL_WORDS /* inline, uint64_t each */, CELL_STRUCT, CELL_MANY } CellKind;
+typedef enum {
+  CELL_INTEGER, CELL_DOUBLE, CELL_TEXT, CELL_CODE, CELL_WORDS /* inline, uint64_t each */, CELL_STRUCT, CELL_MANY
+} CellKind;
 typedef struct Table Table;
 typedef struct {
   const char  *name;

@@ -29,8 +29,11 @@ void target_open(Emit *e) {
   LLVMTargetRef target;
   if (LLVMGetTargetFromTriple(triple, &target, &why)) BUG("LLVM has no target %s: %s", triple, why);
   /* code generation has its own level: 2 is as fast as 3 for loops that are vectorised already */
-  LLVMCodeGenOptLevel level = e->options->level == 0 ? LLVMCodeGenLevelNone : e->options->level == 1 ? LLVMCodeGenLevelLess : LLVMCodeGenLevelDefault;
-  e->machine = LLVMCreateTargetMachine(target, triple, e->cpu, e->features, level, LLVMRelocPIC, LLVMCodeModelDefault);
+  LLVMCodeGenOptLevel level = e->options->level == 0   ? LLVMCodeGenLevelNone
+                              : e->options->level == 1 ? LLVMCodeGenLevelLess
+                                                       : LLVMCodeGenLevelDefault;
+  e->machine =
+      LLVMCreateTargetMachine(target, triple, e->cpu, e->features, level, LLVMRelocPIC, LLVMCodeModelDefault);
   e->layout = LLVMCreateTargetDataLayout(e->machine);
   /* without masks there is nothing to win over the vectoriser's own tails: see note [tails] in nest.c */
   e->lanes = e->options->level >= 2 && vector_bytes(e) > 16 ? vector_bytes(e) / e->real_bytes : 1;
@@ -54,7 +57,8 @@ void attribute_add(Emit *e, LLVMValueRef fn, const char *name, uint64_t value) {
 
 static void text_attribute(Emit *e, LLVMValueRef fn, const char *name, const char *value) {
   LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
-                          LLVMCreateStringAttribute(e->c, name, (unsigned)strlen(name), value, (unsigned)strlen(value)));
+                          LLVMCreateStringAttribute(e->c, name, (unsigned)strlen(name), value,
+                                                    (unsigned)strlen(value)));
 }
 
 void target_mark(Emit *e, LLVMValueRef fn) {

@@ -1,13 +1,14 @@
 /* cost: what to do with a value that no sink stores.
  *
  * In:  the steps of a phase.
- * Out: for each such value whether the nests that want it compute it each, or the first stores it for the others, or it
- *      becomes a sink itself.
+ * Out: for each such value whether the nests that want it compute it each, or the first stores it for the
+ *      others, or it becomes a sink itself.
  *
- * note [cost]  A value that no sink stores is wanted by some nests, at the nest's own indices or (behind a view) at others.
- * With c the cost of one element and its arguments, r the turns of a nest relative to the value's elements:
+ * note [cost]  Such a value is wanted by some nests, at the nest's own indices or (behind a view) at others.
+ * With c the cost of one element and its arguments, and r how often a nest computes it for each of its
+ * elements:
  *   computed in each:        sum of r c
- *   stored by the first:     c + STORE + LOAD for each other       (when the first wants it at its own indices)
+ *   stored by the first:     c + STORE + LOAD for each other  (when the first wants it at its own indices)
  *   a sink:                  c + STORE + LOAD sum of r
  * Arguments that the nest has anyway cost nothing. */
 #include "lower.h"
@@ -29,14 +30,15 @@ static double element_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep) {
 static double argument_cost(const Fuse *f, Val v, uint32_t step, uint32_t deep) {
   const Local *x = &f->at[v];
   for (uint32_t i = 0; i < x->demand.n; i++) if (x->demand.at[i].step == step) return 0;
-  if (lnode(f->l, v)->nargs == 0 && x->local && x->keep == KEEP_NOT && lnode(f->l, v)->op != OP_random) return 0;
+  if (lnode(f->l, v)->nargs == 0 && x->local && x->keep == KEEP_NOT && lnode(f->l, v)->op != OP_random)
+    return 0;
   if (!x->local || x->keep == KEEP_SINK) return LOAD;
   double c = deep > 8 ? LOAD + STORE : element_cost(f, v, step, deep);
   return c < LOAD + STORE ? c : LOAD + STORE;
 }
 
-/* How often a nest computes v for each of its elements: at other indices in every turn, at the nest's own in those of the loops
- * down to the deepest one that v has. */
+/* How often a nest computes v for each of its elements: at other indices in every turn, at the nest's own
+ * in those of the loops down to the deepest one that v has. */
 static double turns(const Fuse *f, uint32_t step, Val v, bool aligned) {
   const Lower *l = f->l;
   const Shape *s = lshape(l, v), *space = f->steps.at[step].space;
@@ -64,14 +66,16 @@ static void ask(Fuse *f, Val v, Demand d) {
 /* Outside of the innermost loop there are no vectors: a kernel costs its full price. */
 static double one_by_one(const Fuse *f, Val v, uint32_t step) {
   const Shape *s = lshape(f->l, v), *space = f->steps.at[step].space;
-  bool innermost = space->rank ? s->rank > 0 : space->axes == 0 || s->axes >> (63 - __builtin_clzll(space->axes)) & 1;
+  bool innermost = space->rank ? s->rank > 0 : space->axes == 0 ||
+      s->axes >> (63 - __builtin_clzll(space->axes)) & 1;
   return innermost ? 0 : 7 * op_cost(f->l, v);
 }
 
 static Keep decide(Fuse *f, Val v) {
   const Lower *l = f->l;
   Local *x = &f->at[v];
-  if (is_view(l, v) || (l->v.at[v].clear && lnode(l, v)->op != OP_random) || x->demand.n == 0) return KEEP_NOT;
+  if (is_view(l, v) || (l->v.at[v].clear && lnode(l, v)->op != OP_random) || x->demand.n == 0)
+    return KEEP_NOT;
   Demand first = x->demand.at[0];
   double each = 0, loads = 0, c1 = 0, most = 0;
   bool mixed = false;
@@ -138,7 +142,8 @@ bool demands_settle(Fuse *f) {
     for (uint32_t i = 0; i < x->demand.n; i++) {
       Demand d = x->demand.at[i];
       if (keep == KEEP_HERE && d.step != first) continue;
-      for (uint32_t j = 0; j < n->nargs; j++) ask(f, n->arg[j], (Demand){d.step, d.aligned && keeps_place(l, v, j), 1});
+      for (uint32_t j = 0; j < n->nargs; j++)
+        ask(f, n->arg[j], (Demand){d.step, d.aligned && keeps_place(l, v, j), 1});
     }
   }
   return !changed;

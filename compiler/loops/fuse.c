@@ -3,15 +3,18 @@
  * In:  the values a phase must have in memory at its end.
  * Out: its steps in order: nests and calls.
  *
- * SINKS are the values that go to memory in any case: what the phase must leave behind, reductions, operands and results of
- * calls.  They are taken in order; a sink joins the earliest nest over the same loops that comes after everything it
- * reads, or opens one at the end.  A value stored by that very nest at the same place is read from a register.
+ * SINKS are the values that go to memory in any case: what the phase must leave behind, reductions,
+ * operands and results of calls.  They are taken in order; a sink joins the earliest nest over the same
+ * loops that comes after everything it reads, or opens one at the end.  A value stored by that very nest at
+ * the same place is read from a register.
  *
- * All other values are computed in the nests that want them.  One that several nests want is either computed in each, or
- * stored by the first and loaded by the others, or made a sink: by the cheapest count of operations, loads and stores
- * (cost.c).  A new sink may change the nests, so the steps are found again until nothing changes.
+ * All other values are computed in the nests that want them.  One that several nests want is either
+ * computed in each, or stored by the first and loaded by the others, or made a sink: by the cheapest count
+ * of operations, loads and stores (cost.c).  A new sink may change the nests, so the steps are found again
+ * until nothing changes.
  *
- * Streams: values without particles come first, then the nests and calls with particles, then what is reduced from them. */
+ * Streams: values without particles come first, then the nests and calls with particles, then what is
+ * reduced from them. */
 #include "lower.h"
 
 static bool in_param(const Lower *l, Val v) { return lnode(l, v)->op == OP_param && !reloads(l, v); }
@@ -21,7 +24,8 @@ bool in_parts(const Fuse *f, Val v) { return f->l->v.at[v].copy && lnode(f->l, v
 /* Written by a nest, element by element, as it is computed. */
 static bool stores(const Fuse *f, Val v) {
   const Local *x = &f->at[v];
-  return x->keep == KEEP_SINK && !x->call && !f->l->v.at[v].target && !in_parts(f, v) && (x->product || !is_contraction(lnode(f->l, v)->op));
+  return x->keep == KEEP_SINK && !x->call && !f->l->v.at[v].target && !in_parts(f, v) &&
+      (x->product || !is_contraction(lnode(f->l, v)->op));
 }
 
 bool stored_before(const Fuse *f, Val v, uint32_t step) {
@@ -88,8 +92,8 @@ static void classify(Fuse *f) {
 
 /* ---- streams */
 
-/* Chunks may take particles a block at a time when no value with them depends on a reduction over them, and none of them is
- * kept beyond the phase. */
+/* Chunks may take particles a block at a time when no value with them depends on a reduction over them, and
+ * none of them is kept beyond the phase. */
 static bool can_stream(Fuse *f, AxisSet particle) {
   Lower *l = f->l;
   bool *after = arena_alloc(l->arena, l->v.n + 1);
@@ -113,7 +117,8 @@ static bool can_stream(Fuse *f, AxisSet particle) {
 static void find_stream(Fuse *f) {
   Lower *l = f->l;
   AxisSet some = 0;
-  for (uint32_t k = 0; k < f->order.n; k++) some |= axes_of_kind(l, l->v.at[f->order.at[k]].space->axes, AXIS_PARTICLE);
+  for (uint32_t k = 0; k < f->order.n; k++)
+    some |= axes_of_kind(l, l->v.at[f->order.at[k]].space->axes, AXIS_PARTICLE);
   f->out->particles = some ? __builtin_ctzll(some) : -1;
   f->stream = -1;
   if (!some || f->axis < 0 || !can_stream(f, some & -some)) return;
@@ -136,13 +141,14 @@ static void find_stream(Fuse *f) {
 /* Whether a sink sums over the particles of the block only. */
 static bool over_blocks(const Fuse *f, Val v) {
   const Value *x = &f->l->v.at[v];
-  return f->stream >= 0 && is_contraction(x->node.op) && (x->space->axes & ~x->node.shape->axes) >> f->stream & 1;
+  return f->stream >= 0 && is_contraction(x->node.op) &&
+      (x->space->axes & ~x->node.shape->axes) >> f->stream & 1;
 }
 
 /* ---- places */
 
-/* An argument is aligned when, wherever its user is computed at the indices of the nest, so is it (or at those of them that
- * it has). */
+/* An argument is aligned when, wherever its user is computed at the indices of the nest, so is it (or at
+ * those of them that it has). */
 bool keeps_place(const Lower *l, Val v, uint32_t i) {
   const Node *n = lnode(l, v);
   const Shape *a = lshape(l, n->arg[i]);
@@ -294,8 +300,9 @@ static void schedule(Fuse *f) {
   }
 }
 
-/* ---- merging: a nest whose results nobody wants before a later one over the same loops, and which reads what that one reads,
- * goes there.  (Sinks join the earliest nest they can, so this finds the halves of work that could have waited.) */
+/* ---- merging: a nest whose results nobody wants before a later one over the same loops, and which reads
+ * what that one reads, goes there.  (Sinks join the earliest nest they can, so this finds the halves of
+ * work that could have waited.) */
 
 static void may_read(Fuse *f, Val v, bool aligned, const Shape *space, uint32_t step) {
   const Lower *l = f->l;
@@ -308,7 +315,8 @@ static void may_read(Fuse *f, Val v, bool aligned, const Shape *space, uint32_t 
     vec_push(l->arena, &f->steps.at[step].reads, v);
     return;
   }
-  for (uint32_t i = 0; i < lnode(l, v)->nargs; i++) may_read(f, lnode(l, v)->arg[i], aligned && keeps_place(l, v, i), space, step);
+  for (uint32_t i = 0; i < lnode(l, v)->nargs; i++)
+    may_read(f, lnode(l, v)->arg[i], aligned && keeps_place(l, v, i), space, step);
 }
 
 static void find_limits(Fuse *f) {
@@ -318,7 +326,8 @@ static void find_limits(Fuse *f) {
     const StepPlan *step = &f->steps.at[s];
     f->stamp++;
     if (step->call) {
-      for (uint32_t i = 0; i < lnode(l, step->v)->nargs; i++) may_read(f, lnode(l, step->v)->arg[i], false, NULL, s);
+      for (uint32_t i = 0; i < lnode(l, step->v)->nargs; i++)
+        may_read(f, lnode(l, step->v)->arg[i], false, NULL, s);
       continue;
     }
     for (uint32_t k = 0; k < step->sink.n; k++) {
@@ -345,7 +354,8 @@ static uint32_t nest_limit(const Fuse *f, const StepPlan *s) {
   uint32_t limit = f->steps.n - 1;
   for (uint32_t k = 0; k < s->sink.n; k++) {
     const Sink *sink = &s->sink.at[k];
-    if (f->l->v.at[sink->v].into != NO_VAL || sink->kind == SINK_ZERO || sink->kind == SINK_PART) return 0;      /* others depend on its place */
+    /* others depend on its place */
+    if (f->l->v.at[sink->v].into != NO_VAL || sink->kind == SINK_ZERO || sink->kind == SINK_PART) return 0;
     if (f->at[sink->v].limit < limit) limit = f->at[sink->v].limit;
   }
   return limit;
@@ -367,7 +377,8 @@ static void merge_nests(Fuse *f) {
     uint32_t limit = s->call ? 0 : nest_limit(f, s);
     for (uint32_t j = i + 1; j <= limit; j++) {
       const StepPlan *t = &f->steps.at[j];
-      if (t->call || t->sink.n == 0 || t->space != s->space || t->group != s->group || !shares_a_read(f, s, t)) continue;
+      if (t->call || t->sink.n == 0 || t->space != s->space || t->group != s->group ||
+          !shares_a_read(f, s, t)) continue;
       move_sinks(f, i, j);
       break;
     }
@@ -395,7 +406,8 @@ Buf buffer_of(Fuse *f, Val v) {
     }
     return x->buf;
   }
-  if (is_view(l, v)) {                                  /* a reshape: its argument's buffer under another shape */
+  /* a reshape: its argument's buffer under another shape */
+  if (is_view(l, v)) {
     if (local->buf != NO_BUF) return local->buf;
     Buf of = buffer_of(f, through_views(l, v));
     local->buf = buffer_add(l, l->p->buffers.at[of].kind, x->node.shape, v);
@@ -415,7 +427,8 @@ Buf buffer_of(Fuse *f, Val v) {
 /* ---- calls */
 static Extent rows_of(const Lower *l, const Shape *s, uint32_t keep_dims) {
   Extent e = {1, run_axes(l, s->axes)};
-  for (uint32_t i = 0; i < l->g->axis.n; i++) if (s->axes >> i & 1 && l->g->axis.at[i].kind == AXIS_INDEX) e.constant *= l->g->axis.at[i].size;
+  for (uint32_t i = 0; i < l->g->axis.n; i++)
+    if (s->axes >> i & 1 && l->g->axis.at[i].kind == AXIS_INDEX) e.constant *= l->g->axis.at[i].size;
   for (uint32_t i = 0; i + keep_dims < s->rank; i++) e.constant *= s->dim[i];
   return e;
 }
@@ -431,7 +444,8 @@ static Call call_build(Fuse *f, const StepPlan *s) {
   Lower *l = f->l;
   Val v = s->v;
   const Node *n = lnode(l, v);
-  Call c = {.batch = {1, 0}, .m = {1, 0}, .n = {1, 0}, .k = {1, 0}, .a = NO_BUF, .b = NO_BUF, .span = n->span, .label = n->label};
+  Call c = {.batch = {1, 0}, .m = {1, 0}, .n = {1, 0}, .k = {1, 0}, .a = NO_BUF, .b = NO_BUF, .span = n->span,
+            .label = n->label};
   switch (n->op) {
     case OP_dot: {
       const Gemm *m = f->at[v].gemm;

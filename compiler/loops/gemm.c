@@ -3,10 +3,11 @@
  * In:  a dot; its operands through their views.
  * Out: sizes and strides of a (batched) product C = op(A) op(B), or that it is none.
  *
- * Every axis and every (pair of) dims of a dot is a LETTER, with its size and its stride in A, B and C (none: 0).  Letters
- * in A and C make up the rows m, in B and C the columns n, in A and B the sum k, in all three the batch.  Letters that
- * lie one inside the other in both operands they occur in become one: rows and particles, for example.  What is left over
- * of m and n may be looped over as batch; then BLAS wants a stride of 1 in each operand. */
+ * Every axis and every (pair of) dims of a dot is a LETTER, with its size and its stride in A, B and C
+ * (none: 0).  Letters in A and C make up the rows m, in B and C the columns n, in A and B the sum k, in all
+ * three the batch.  Letters that lie one inside the other in both operands they occur in become one: rows
+ * and particles, for example.  What is left over of m and n may be looped over as batch; then BLAS wants a
+ * stride of 1 in each operand. */
 #include "lower.h"
 
 /* ---- extents */
@@ -68,14 +69,16 @@ void strides_of(const Lower *l, Val v, Strides *out) {
   switch (n->op) {
     case OP_stop: case OP_assume: return;
     case OP_expand:
-      for (uint32_t i = 0, j = 0; i < n->shape->rank; i++) out->dim[i] = n->attr.expand.added >> i & 1 ? none : in.dim[j++];
+      for (uint32_t i = 0, j = 0; i < n->shape->rank; i++)
+        out->dim[i] = n->attr.expand.added >> i & 1 ? none : in.dim[j++];
       return;
     case OP_permute:
       for (uint32_t i = 0; i < n->shape->rank; i++) out->dim[i] = in.dim[n->attr.permute.order[i]];
       return;
     case OP_to_axis:
       out->axis[n->attr.convert.axis] = in.dim[n->attr.convert.dim];
-      for (uint32_t i = 0, j = 0; j < from->rank; j++) if (j != n->attr.convert.dim) out->dim[i++] = in.dim[j];
+      for (uint32_t i = 0, j = 0; j < from->rank; j++)
+        if (j != n->attr.convert.dim) out->dim[i++] = in.dim[j];
       return;
     case OP_to_dim:
       out->axis[n->attr.convert.axis] = none;
@@ -105,8 +108,10 @@ bool strides_plain(const Lower *l, Val v) {
   const Shape *shape = lshape(l, v);
   strides_of(l, v, &s);
   plain(l, v, &own);
-  if (lshape(l, s.base)->axes != shape->axes || volume(l, lshape(l, s.base)) != volume(l, shape)) return false;
-  for (uint32_t a = 0; a < l->g->axis.n; a++) if (shape->axes >> a & 1 && !equal(s.axis[a], own.axis[a])) return false;
+  if (lshape(l, s.base)->axes != shape->axes || volume(l, lshape(l, s.base)) != volume(l, shape))
+    return false;
+  for (uint32_t a = 0; a < l->g->axis.n; a++)
+    if (shape->axes >> a & 1 && !equal(s.axis[a], own.axis[a])) return false;
   return dims_plain(shape, &s);
 }
 
@@ -127,7 +132,8 @@ static void spell(const Lower *l, Val dot, const Strides *a, const Strides *b, L
   out->n = 0;
   for (uint32_t i = 0; i < l->g->axis.n; i++) {
     if (!((x->axes | y->axes) >> i & 1)) continue;
-    put(out, (Letter){axis_extent(l, i), x->axes >> i & 1 ? a->axis[i] : none, y->axes >> i & 1 ? b->axis[i] : none, n->attr.dot.axes >> i & 1 ? none : c.axis[i]});
+    Extent in_a = x->axes >> i & 1 ? a->axis[i] : none, in_b = y->axes >> i & 1 ? b->axis[i] : none;
+    put(out, (Letter){axis_extent(l, i), in_a, in_b, n->attr.dot.axes >> i & 1 ? none : c.axis[i]});
   }
   uint32_t k = 0, gone_x = 0, gone_y = 0;
   for (uint32_t i = 0; i < n->attr.dot.n; i++) {
@@ -135,21 +141,24 @@ static void spell(const Lower *l, Val dot, const Strides *a, const Strides *b, L
     gone_x |= 1u << p, gone_y |= 1u << q;
     put(out, (Letter){{x->dim[p], 0}, a->dim[p], b->dim[q], none});
   }
-  for (uint32_t i = 0; i < x->rank; i++) if (!(gone_x >> i & 1)) put(out, (Letter){{x->dim[i], 0}, a->dim[i], none, c.dim[via[k++]]});
-  for (uint32_t i = 0; i < y->rank; i++) if (!(gone_y >> i & 1)) put(out, (Letter){{y->dim[i], 0}, none, b->dim[i], c.dim[via[k++]]});
+  for (uint32_t i = 0; i < x->rank; i++)
+    if (!(gone_x >> i & 1)) put(out, (Letter){{x->dim[i], 0}, a->dim[i], none, c.dim[via[k++]]});
+  for (uint32_t i = 0; i < y->rank; i++)
+    if (!(gone_y >> i & 1)) put(out, (Letter){{y->dim[i], 0}, none, b->dim[i], c.dim[via[k++]]});
 }
 
 static bool lies_inside(Extent outer, Extent inner, Extent size) { return equal(outer, times(inner, size)); }
 
-/* Makes one of two letters while any two are one.  Rows are not taken together with what is outside of them: a buffer of
- * the chunk and one of the batch differ there. */
+/* Makes one of two letters while any two are one.  Rows are not taken together with what is outside of
+ * them: a buffer of the chunk and one of the batch differ there. */
 static void merge(Letters *x, AxisSet rows) {
   for (bool more = true; more;) {
     more = false;
     for (uint32_t o = 0; o < x->n && !more; o++) {
       for (uint32_t i = 0; i < x->n && !more; i++) {
         Letter *p = &x->at[o], *q = &x->at[i];
-        if (o == i || q->size.axes & rows || !lies_inside(p->a, q->a, q->size) || !lies_inside(p->b, q->b, q->size) || !lies_inside(p->c, q->c, q->size)) continue;
+        if (o == i || q->size.axes & rows || !lies_inside(p->a, q->a, q->size) ||
+            !lies_inside(p->b, q->b, q->size) || !lies_inside(p->c, q->c, q->size)) continue;
         q->size = times(q->size, p->size);
         *p = x->at[--x->n];
         more = true;
@@ -172,9 +181,12 @@ static void leave_one(const Lower *l, Letters *x, Letters *batch) {
 static Letter swapped(Letter x) { return (Letter){x.size, x.b, x.a, x.c}; }
 
 /* Products too small for a call, or without a sum or a matrix in them, are loops. */
-static bool worth_a_call(const Lower *l, const Letters *m, const Letters *n, const Letters *k, const Letters *batch) {
+static bool worth_a_call(const Lower *l, const Letters *m, const Letters *n, const Letters *k,
+                         const Letters *batch) {
   if (k->n == 0 || (m->n == 0 && n->n == 0)) return false;
-  double size = guess(l, k->at[0].size) * (m->n ? guess(l, m->at[0].size) : 1) * (n->n ? guess(l, n->at[0].size) : 1);
+  double size = guess(l, k->at[0].size);
+  if (m->n) size *= guess(l, m->at[0].size);
+  if (n->n) size *= guess(l, n->at[0].size);
   return size >= (batch->n || m->n == 0 || n->n == 0 ? 4096 : 512);
 }
 
@@ -210,7 +222,8 @@ static bool match(const Lower *l, Val dot, const Strides *a, const Strides *b, G
     if (batch.n) batch.at[0] = swapped(batch.at[0]);
     out->a = b->base, out->b = a->base;
   }
-  Call c = {.kind = CALL_GEMM, .batch = one, .m = one, .n = one, .k = k.at[0].size, .a = NO_BUF, .b = NO_BUF, .c = NO_BUF, .span = lnode(l, dot)->span, .label = lnode(l, dot)->label};
+  Call c = {.kind = CALL_GEMM, .batch = one, .m = one, .n = one, .k = k.at[0].size, .a = NO_BUF, .b = NO_BUF,
+            .c = NO_BUF, .span = lnode(l, dot)->span, .label = lnode(l, dot)->label};
   Extent ma = none, nb = none, ka = k.at[0].a, kb = k.at[0].b;
   if (n.n) c.n = n.at[0].size, nb = n.at[0].b;
   if (m.n) c.m = m.at[0].size, ma = m.at[0].a, c.ldc = m.at[0].c;
@@ -221,7 +234,10 @@ static bool match(const Lower *l, Val dot, const Strides *a, const Strides *b, G
   if (!n.n || is_one(nb)) c.ldb = kb;
   else if (is_one(kb)) c.tb = true, c.ldb = nb;
   else return false;
-  if (batch.n) c.batch = batch.at[0].size, c.stride_a = batch.at[0].a, c.stride_b = batch.at[0].b, c.stride_c = batch.at[0].c;
+  if (batch.n) {
+    c.batch = batch.at[0].size;
+    c.stride_a = batch.at[0].a, c.stride_b = batch.at[0].b, c.stride_c = batch.at[0].c;
+  }
   out->call = c;
   return true;
 }
@@ -233,5 +249,6 @@ bool gemm_match(const Lower *l, Val dot, Gemm *out) {
   strides_of(l, n->arg[1], &b);
   plain(l, n->arg[0], &x);
   plain(l, n->arg[1], &y);
-  return match(l, dot, &a, &b, out) || match(l, dot, &x, &b, out) || match(l, dot, &a, &y, out) || match(l, dot, &x, &y, out);
+  return match(l, dot, &a, &b, out) || match(l, dot, &x, &b, out) || match(l, dot, &a, &y, out) ||
+      match(l, dot, &x, &y, out);
 }

@@ -1,10 +1,11 @@
 /* homes: where a value is computed, and what must lie in memory for it.
  *
  * In:  values in order, roots.
- * Out: for each needed value its home, whether it is clear, whether it is a copy; roots that are views or have rows are copies.
+ * Out: for each needed value its home, whether it is clear, whether it is a copy; roots that are views or
+ * have rows are copies.
  *
- * The home of a value is the first plate of the loops that compute it; without one it is serial.  A reduction over its home's
- * rows goes to the lanes, unless its result has run-time sizes. */
+ * The home of a value is the first plate of the loops that compute it; without one it is serial.  A
+ * reduction over its home's rows goes to the lanes, unless its result has run-time sizes. */
 #include "lower.h"
 
 const Shape *space_of(const Lower *l, Val v) {
@@ -29,8 +30,8 @@ const Shape *space_of(const Lower *l, Val v) {
 
 static int32_t first_axis(AxisSet a) { return a ? __builtin_ctzll(a) : -1; }
 
-/* A contraction over its home's rows goes to the lanes, where sizes are constants and joining is a sum, a maximum or a
- * log-sum-exp.  Others are done by a serial phase, over values kept for the batch. */
+/* A contraction over its home's rows goes to the lanes, where sizes are constants and joining is a sum, a
+ * maximum or a log-sum-exp.  Others are done by a serial phase, over values kept for the batch. */
 static bool lanes_can(const Lower *l, Val v) {
   const Node *n = lnode(l, v);
   if (run_axes(l, n->shape->axes)) return false;
@@ -83,7 +84,8 @@ static bool is_clear(Lower *l, Val v) {
   double w = op_cost(l, v);
   uint32_t loads = 0;
   for (uint32_t i = 0; i < n->nargs; i++) {
-    if (n->shape->rank && has_lane(l, n->arg[i])) return false;       /* may be a gradient left in the lanes */
+    /* may be a gradient left in the lanes */
+    if (n->shape->rank && has_lane(l, n->arg[i])) return false;
     w += weight(l, n->arg[i], &loads, 0);
   }
   return n->shape->rank ? w <= 2 && loads <= 2 : w <= 200;
@@ -129,7 +131,8 @@ bool reshape_is_alias(const Lower *l, Val v) {
   }
 }
 
-/* A clear column or draw must be a value of its phase when another home reads it, or when rows are fetched from anywhere. */
+/* A clear column or draw must be a value of its phase when another home reads it, or when rows are fetched
+ * from anywhere. */
 static void cross(Lower *l, Val v, int32_t home, bool anywhere) {
   Value *x = &l->v.at[v];
   if (x->clear && x->node.nargs) {
@@ -161,14 +164,18 @@ static void classify(Lower *l) {
   for (uint32_t k = 0; k < l->order.n; k++) {
     Val v = l->order.at[k];
     find_home(l, v);
-    if (l->v.at[v].target) l->v.at[v].lane = l->v.at[lnode(l, v)->arg[0]].lane, l->v.at[v].home = l->v.at[lnode(l, v)->arg[0]].home;
+    if (l->v.at[v].target) {
+      const Value *into_it = &l->v.at[lnode(l, v)->arg[0]];
+      l->v.at[v].lane = into_it->lane, l->v.at[v].home = into_it->home;
+    }
     l->v.at[v].clear = is_clear(l, v);
   }
   for (uint32_t k = 0; k < l->order.n; k++) need_memory(l, l->order.at[k]);
   for (uint32_t k = 0; k < l->order.n; k++) {
     Val v = l->order.at[k];
     if (l->v.at[v].clear) continue;
-    for (uint32_t i = 0; i < lnode(l, v)->nargs; i++) cross(l, lnode(l, v)->arg[i], l->v.at[v].home, fetches_rows(l, v, i));
+    for (uint32_t i = 0; i < lnode(l, v)->nargs; i++)
+      cross(l, lnode(l, v)->arg[i], l->v.at[v].home, fetches_rows(l, v, i));
   }
 }
 
@@ -202,10 +209,12 @@ static bool settle_roots(Lower *l) {
 
 void homes_find(Lower *l) {
   classify(l);
-  while (settle_roots(l)) classify(l);                  /* what is used how often has changed, and so what is clear */
+  /* what is used how often has changed, and so what is clear */
+  while (settle_roots(l)) classify(l);
   for (uint32_t k = 0; k < l->order.n; k++) {
     AxisSet a = lshape(l, l->order.at[k])->axes;
     for (uint32_t i = 0; i < l->g->axis.n; i++)
-      if (a >> i & 1 && l->g->axis.at[i].ordered) BUG("plate `%s` is ordered: not yet", l->g->axis.at[i].name);
+      if (a >> i & 1 && l->g->axis.at[i].ordered)
+        BUG("plate `%s` is ordered: not yet", l->g->axis.at[i].name);
   }
 }

@@ -1,26 +1,28 @@
 /* lower: an entry, from graph to loop program and to what the runtime is told of it. */
 #include "lower.h"
 
+static void add_root(Lower *l, RootKind kind, uint32_t index, Val v) {
+  Root r = {kind, index, v};
+  if (v != NO_VAL) vec_push(l->arena, &l->roots, r);
+}
+
 static void add_roots(Lower *l) {
   const Entry *e = l->entry;
-  for (uint32_t i = 0; i < e->scalars.n; i++) { Root r = {ROOT_SCALAR, i, e->scalars.at[i].value}; vec_push(l->arena, &l->roots, r); }
+  for (uint32_t i = 0; i < e->scalars.n; i++) add_root(l, ROOT_SCALAR, i, e->scalars.at[i].value);
   for (uint32_t i = 0; i < e->outs.n; i++) {
-    Root r = {ROOT_OUT, i, e->outs.at[i].value};
     OutPlan o = {e->outs.at[i].name, shape_of(e->graph, e->outs.at[i].value)};
-    vec_push(l->arena, &l->roots, r);
     vec_push(l->arena, &l->outs, o);
+    add_root(l, ROOT_OUT, i, e->outs.at[i].value);
   }
-  for (uint32_t i = 0; i < e->grads.n; i++) {
-    Root r = {ROOT_GRAD, i, e->grads.at[i].value};
-    if (r.value != NO_VAL) vec_push(l->arena, &l->roots, r);
-  }
-  for (uint32_t i = 0; i < e->updates.n; i++) { Root r = {ROOT_UPDATE, i, e->updates.at[i].value}; vec_push(l->arena, &l->roots, r); }
+  for (uint32_t i = 0; i < e->grads.n; i++) add_root(l, ROOT_GRAD, i, e->grads.at[i].value);
+  for (uint32_t i = 0; i < e->updates.n; i++) add_root(l, ROOT_UPDATE, i, e->updates.at[i].value);
 }
 
 /* ---- what the runtime is told */
 static uint64_t row_size(const Lower *l, const Shape *s) {
   uint64_t n = shape_event_size(s);
-  for (uint32_t a = 0; a < l->g->axis.n; a++) if (s->axes >> a & 1 && l->g->axis.at[a].kind == AXIS_INDEX) n *= l->g->axis.at[a].size;
+  for (uint32_t a = 0; a < l->g->axis.n; a++)
+    if (s->axes >> a & 1 && l->g->axis.at[a].kind == AXIS_INDEX) n *= l->g->axis.at[a].size;
   return n;
 }
 
@@ -42,14 +44,17 @@ static SviCombine combine_of(const Lower *l, Val v) {
 
 static void describe_phase(Lower *l, uint32_t number, SviPhase *out) {
   const LoopPhase *p = &l->p->phases.at[number];
-  *out = (SviPhase){.axis = p->axis, .particles = p->particles, .stream = p->stream, .ndomain = (int32_t)p->ndomain};
-  for (uint32_t i = 0; i < p->ndomain; i++) out->domain[i].axes = p->domain[i].axes, out->domain[i].bytes = p->domain[i].bytes;
+  *out = (SviPhase){.axis = p->axis, .particles = p->particles, .stream = p->stream,
+                    .ndomain = (int32_t)p->ndomain};
+  for (uint32_t i = 0; i < p->ndomain; i++)
+    out->domain[i].axes = p->domain[i].axes, out->domain[i].bytes = p->domain[i].bytes;
   VEC(SviReduction) some = {0};
   for (uint32_t k = 0; k < l->order.n; k++) {
     Val v = l->order.at[k];
     const Value *x = &l->v.at[v];
     if (x->clear || x->phase != (int32_t)number || x->lane_buf == NO_BUF || x->buf == NO_BUF) continue;
-    SviReduction r = {l->p->buffers.at[x->lane_buf].offset, l->p->buffers.at[x->buf].offset, row_size(l, x->node.shape), combine_of(l, v)};
+    SviReduction r = {l->p->buffers.at[x->lane_buf].offset, l->p->buffers.at[x->buf].offset,
+                      row_size(l, x->node.shape), combine_of(l, v)};
     vec_push(l->arena, &some, r);
   }
   out->reduction = some.at;
@@ -71,9 +76,10 @@ static void describe_roots(Lower *l, SviEntry *out) {
       case ROOT_UPDATE: update[out->nupdate++] = (SviUpdate){e->updates.at[r->index].param, at}; break;
       case ROOT_GRAD: {
         int32_t param = e->grads.at[r->index].param;
-        if (x->out >= 0)            grad[out->ngrad++] = (SviGrad){param, SVI_IN_OUT, (uint64_t)x->out};
-        else if (x->buf != NO_BUF)  grad[out->ngrad++] = (SviGrad){param, SVI_IN_GLOBAL, at};
-        else                        grad[out->ngrad++] = (SviGrad){param, SVI_IN_LANES, l->p->buffers.at[x->lane_buf].offset};
+        SviGrad g = {param, SVI_IN_GLOBAL, at};
+        if (x->out >= 0) g = (SviGrad){param, SVI_IN_OUT, (uint64_t)x->out};
+        else if (x->buf == NO_BUF) g = (SviGrad){param, SVI_IN_LANES, l->p->buffers.at[x->lane_buf].offset};
+        grad[out->ngrad++] = g;
         break;
       }
     }
@@ -101,8 +107,9 @@ static double extent_size(const Lower *l, Extent e, double *rows) {
   double n = (double)e.constant;
   for (uint32_t a = 0; a < l->g->axis.n; a++) {
     if (!(e.axes >> a & 1)) continue;
+    uint64_t k = l->model->naxis > (int32_t)a ? l->model->axis[a].fallback : 0;
     if ((int32_t)a == l->entry->axis) *rows = 1;
-    else n *= l->g->axis.at[a].kind == AXIS_PARTICLE && l->model->naxis > (int32_t)a && l->model->axis[a].fallback ? (double)l->model->axis[a].fallback : axis_guess(l, a);
+    else n *= l->g->axis.at[a].kind == AXIS_PARTICLE && k ? (double)k : axis_guess(l, a);
   }
   return n;
 }
@@ -115,7 +122,8 @@ static double instr_flops(const LoopInstr *i) {
     case LI_OP:     return op_cost(&none, 0);
     case LI_RANDOM: v.node.op = OP_random; v.node.attr.random.kind = i->kind2; return op_cost(&none, 0);
     case LI_REDUCE: return i->kind2 == REDUCE_LOGSUMEXP ? 20 : 1;
-    case LI_CONST: case LI_OPTION: case LI_COUNT: case LI_IOTA: case LI_LOAD: case LI_STORE: case LI_INSIDE: return 0;
+    case LI_CONST: case LI_OPTION: case LI_COUNT: case LI_IOTA: case LI_INSIDE: return 0;
+    case LI_LOAD: case LI_STORE: return 0;
   }
   return 0;
 }
@@ -126,7 +134,9 @@ static void count_flops(const Lower *l, SviEntry *out) {
       const Step *step = &l->p->phases.at[k].steps.at[s];
       if (step->is_call) {
         const Call *c = &step->call;
-        double rows = 0, n = extent_size(l, c->batch, &rows) * extent_size(l, c->m, &rows) * extent_size(l, c->n, &rows) * extent_size(l, c->k, &rows);
+        double rows = 0, n = 1;
+        Extent sizes[] = {c->batch, c->m, c->n, c->k};
+        for (size_t i = 0; i < LEN(sizes); i++) n *= extent_size(l, sizes[i], &rows);
         if (c->kind == CALL_LOAD_ROWS) continue;
         if (c->kind == CALL_GEMM) n *= 2;
         if (c->kind != CALL_GEMM) n *= (double)c->n.constant;
@@ -138,7 +148,9 @@ static void count_flops(const Lower *l, SviEntry *out) {
         double rows = 0, n = instr_flops(&nest->instr.at[i]);
         for (uint32_t d = 0; d < nest->instr.at[i].depth; d++) {
           const Loop *loop = &nest->loop[d];
-          n *= loop->kind == LOOP_SIZE ? loop->size : extent_size(l, (Extent){1, AXIS_BIT(loop->axis)}, &rows);
+          bool fixed = loop->kind == LOOP_SIZE;
+          Extent turns = fixed ? (Extent){loop->size, 0} : (Extent){1, AXIS_BIT(loop->axis)};
+          n *= extent_size(l, turns, &rows);
         }
         *(rows > 0 ? &out->flops_row : &out->flops_once) += n;
       }
@@ -151,9 +163,11 @@ static bool reads_columns(const Lower *l) {
   return false;
 }
 
-LoopProgram *loops_lower(Arena *arena, const Entry *entry, const SviModel *model, uint32_t real_bytes, SviEntry *out) {
+LoopProgram *loops_lower(Arena *arena, const Entry *entry, const SviModel *model, uint32_t real_bytes,
+                         SviEntry *out) {
   Lower *l = NEW(arena, Lower);
-  *l = (Lower){.arena = arena, .entry = entry, .g = entry->graph, .model = model, .real_bytes = real_bytes, .p = NEW(arena, LoopProgram)};
+  *l = (Lower){.arena = arena, .entry = entry, .g = entry->graph, .model = model, .real_bytes = real_bytes,
+               .p = NEW(arena, LoopProgram)};
   l->p->entry = entry;
   l->p->real_bytes = real_bytes;
   values_read(l);

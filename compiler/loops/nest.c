@@ -3,12 +3,13 @@
  * In:  the sinks of a step, and the values it stores for later steps.
  * Out: loops and instructions.
  *
- * A value is asked for at an ACCESS: an index for each of its axes and dims.  Views turn the access to them into one to
- * their argument; what lies in memory is loaded there; all else is computed, once for each access.  An instruction stands
- * as deep as the deepest loop it names or its arguments stand.  Loads behind a pad or a concat may be asked for outside of
- * their buffer: those are guarded.
+ * A value is asked for at an ACCESS: an index for each of its axes and dims.  Views turn the access to them
+ * into one to their argument; what lies in memory is loaded there; all else is computed, once for each
+ * access.  An instruction stands as deep as the deepest loop it names or its arguments stand.  Loads behind
+ * a pad or a concat may be asked for outside of their buffer: those are guarded.
  *
- * Stores and reductions come last, after every load: so the plan may let a value take the place of one that dies here. */
+ * Stores and reductions come last, after every load: so the plan may let a value take the place of one that
+ * dies here. */
 #include "lower.h"
 
 typedef struct Known { Val v; bool guard; Access at; uint32_t instr; struct Known *next; } Known;
@@ -27,7 +28,9 @@ typedef struct {
 static uint32_t ask(Maker *m, Val v, const Access *at, bool guard);
 
 /* ---- accesses */
-static uint32_t axis_place(const Shape *s, uint32_t axis) { return (uint32_t)__builtin_popcountll(s->axes & (AXIS_BIT(axis) - 1)); }
+static uint32_t axis_place(const Shape *s, uint32_t axis) {
+  return (uint32_t)__builtin_popcountll(s->axes & (AXIS_BIT(axis) - 1));
+}
 static uint32_t dims_place(const Shape *s) { return (uint32_t)__builtin_popcountll(s->axes); }
 static Index loop_index(uint32_t loop) { return (Index){.kind = IX_LOOP, .loop = loop}; }
 static Index const_index(int32_t at) { return (Index){.kind = IX_CONST, .plus = at}; }
@@ -124,9 +127,14 @@ static Index shifted(Maker *m, Index ix, int32_t by) {
 }
 
 /* 1 where lo <= index < hi; a constant index is settled at once (-1: not known) */
-static int inside_known(const Index *ix, int32_t lo, int32_t hi) { return ix->kind == IX_CONST ? ix->plus >= lo && ix->plus < hi : -1; }
+static int inside_known(const Index *ix, int32_t lo, int32_t hi) {
+  return ix->kind == IX_CONST ? ix->plus >= lo && ix->plus < hi : -1;
+}
 static uint32_t inside(Maker *m, const Index *ix, int32_t lo, int32_t hi) {
-  if (ix->kind == IX_VALUE) return op2(m, OP_mul, op2(m, OP_le, number(m, lo), ix->value), op2(m, OP_lt, ix->value, number(m, hi)));
+  if (ix->kind == IX_VALUE) {
+    uint32_t above = op2(m, OP_le, number(m, lo), ix->value);
+    return op2(m, OP_mul, above, op2(m, OP_lt, ix->value, number(m, hi)));
+  }
   LoopInstr i = {.kind = LI_INSIDE, .lo = lo - ix->plus, .hi = hi - ix->plus};
   i.at.n = 1;
   i.at.at[0] = loop_index(ix->loop);
@@ -214,7 +222,8 @@ static uint32_t ask_view(Maker *m, Val v, const Access *at, bool guard) {
       break;
     case OP_slice:
       in = *at;
-      in.at[dims_place(y) + n->attr.slice.dim] = shifted(m, own[n->attr.slice.dim], (int32_t)n->attr.slice.start);
+      in.at[dims_place(y) + n->attr.slice.dim] = shifted(m, own[n->attr.slice.dim],
+                                                         (int32_t)n->attr.slice.start);
       break;
     case OP_reshape:
       in = reshaped(y, at, x);
@@ -229,7 +238,8 @@ static uint32_t ask_leaf(Maker *m, const Node *n, const Access *at) {
   switch (n->op) {
     case OP_const:  return number(m, n->attr.number);
     case OP_option: return add(m, (LoopInstr){.kind = LI_OPTION, .id = n->attr.leaf.id});
-    case OP_count:  return add(m, (LoopInstr){.kind = LI_COUNT, .id = n->attr.count.axis, .kind2 = n->attr.count.total});
+    case OP_count:  return add(m, (LoopInstr){.kind = LI_COUNT, .id = n->attr.count.axis,
+                                              .kind2 = n->attr.count.total});
     case OP_iota:   return index_value(m, &at->at[0]);
     default: BUG("`%s` is no leaf of a nest", op_name(n->op));
   }
@@ -251,7 +261,8 @@ static uint32_t ask_gather(Maker *m, const Node *n, const Access *at, bool guard
 }
 
 /* The two factors of a dot, where its result's free dims are at `at` and the sum is over the dims `over`. */
-static uint32_t ask_factors(Maker *m, const Node *n, const Shape *axes_of, const Access *axes_at, const Index *free_dim, const Index *over, bool guard) {
+static uint32_t ask_factors(Maker *m, const Node *n, const Shape *axes_of, const Access *axes_at,
+                            const Index *free_dim, const Index *over, bool guard) {
   uint32_t factor[2], k = 0;
   for (uint32_t side = 0; side < 2; side++) {
     const Shape *s = lshape(m->l, n->arg[side]);
@@ -283,7 +294,8 @@ static uint32_t compute(Maker *m, Val v, const Access *at, bool guard) {
       return add(m, i);
     }
     case CLASS_RANDOM: {
-      LoopInstr i = {.kind = LI_RANDOM, .nargs = n->nargs, .id = n->attr.random.draw, .kind2 = n->attr.random.kind, .at = *at, .shape = n->shape};
+      LoopInstr i = {.kind = LI_RANDOM, .nargs = n->nargs, .id = n->attr.random.draw,
+                     .kind2 = n->attr.random.kind, .at = *at, .shape = n->shape};
       if (n->nargs) {
         Access in = joined(n->shape, at, lshape(m->l, n->arg[0]));
         i.arg[0] = ask(m, n->arg[0], &in, guard);
@@ -295,8 +307,8 @@ static uint32_t compute(Maker *m, Val v, const Access *at, bool guard) {
       if (n->op == OP_gather) return ask_gather(m, n, at, guard);
       break;
     case CLASS_CONTRACT:
-      if (m->f->at[v].product) return ask_factors(m, n, n->shape, at, &at->at[dims_place(n->shape)], NULL, guard);
-      break;
+      if (!m->f->at[v].product) break;
+      return ask_factors(m, n, n->shape, at, &at->at[dims_place(n->shape)], NULL, guard);
     case CLASS_REDUCE: case CLASS_VIEW: break;
   }
   BUG("`%s` is not computed in a nest that wants its elements", op_name(n->op));
@@ -304,7 +316,8 @@ static uint32_t compute(Maker *m, Val v, const Access *at, bool guard) {
 
 static void store(Maker *m, Val v, uint32_t value, const Access *at) {
   const Node *n = lnode(m->l, v);
-  LoopInstr i = {.kind = LI_STORE, .nargs = 1, .arg = {value}, .buf = buffer_of(m->f, v), .at = *at, .span = n->span, .label = n->label};
+  LoopInstr i = {.kind = LI_STORE, .nargs = 1, .arg = {value}, .buf = buffer_of(m->f, v), .at = *at,
+                 .span = n->span, .label = n->label};
   set_depth(m, &i);
   vec_push(m->l->arena, &m->last, i);
 }
@@ -316,7 +329,8 @@ static bool in_memory(const Maker *m, Val v) {
 }
 
 static uint32_t ask(Maker *m, Val v, const Access *at, bool guard) {
-  for (const Known *k = m->known[v]; k; k = k->next) if (k->guard == guard && same_access(&k->at, at)) return k->instr;
+  for (const Known *k = m->known[v]; k; k = k->next)
+    if (k->guard == guard && same_access(&k->at, at)) return k->instr;
   m->about = v;
   uint32_t i;
   if (in_memory(m, v)) {
@@ -341,11 +355,13 @@ static Access permuted(const Shape *s, const Access *at, const Shape *to, const 
   return with_dims(s, at, to, dim);
 }
 
-static void reduce_into(Maker *m, Val v, uint32_t value, Access at, ReduceKind kind, ReduceFrom from, uint32_t depth) {
+static void reduce_into(Maker *m, Val v, uint32_t value, Access at, ReduceKind kind, ReduceFrom from,
+                        uint32_t depth) {
   const Node *n = lnode(m->l, v);
   uint8_t via[DIM_MAX];
   Val t = target_of(m->l, v, via);
-  LoopInstr i = {.kind = LI_REDUCE, .depth = depth, .nargs = 1, .arg = {value}, .buf = buffer_of(m->f, v), .kind2 = (uint8_t)kind, .from = from, .span = n->span, .label = n->label};
+  LoopInstr i = {.kind = LI_REDUCE, .depth = depth, .nargs = 1, .arg = {value}, .buf = buffer_of(m->f, v),
+                 .kind2 = (uint8_t)kind, .from = from, .span = n->span, .label = n->label};
   i.at = permuted(n->shape, &at, lshape(m->l, t), via);
   set_depth(m, &i);
   vec_push(m->l->arena, &m->last, i);
@@ -358,18 +374,22 @@ static void emit_reduce(Maker *m, const Sink *s) {
   if (n->op == OP_dot) {
     const Index *dims = &all.at[dims_place(m->space)];
     uint32_t value = ask_factors(m, n, m->space, &all, dims, dims + n->shape->rank, false);
-    reduce_into(m, s->v, value, with_dims(m->space, &all, n->shape, dims), REDUCE_SUM, s->from, m->nest->nloop);
+    reduce_into(m, s->v, value, with_dims(m->space, &all, n->shape, dims), REDUCE_SUM, s->from,
+                m->nest->nloop);
     return;
   }
-  for (uint32_t i = 0, j = 0; i < m->space->rank; i++) if (!(n->attr.reduce.dims >> i & 1)) dim[j++] = all.at[dims_place(m->space) + i];
+  for (uint32_t i = 0, j = 0; i < m->space->rank; i++)
+    if (!(n->attr.reduce.dims >> i & 1)) dim[j++] = all.at[dims_place(m->space) + i];
   Access at = with_dims(m->space, &all, n->shape, dim);
-  reduce_into(m, s->v, ask(m, n->arg[0], &all, false), at, (ReduceKind)n->attr.reduce.kind, s->from, m->nest->nloop);
+  reduce_into(m, s->v, ask(m, n->arg[0], &all, false), at, (ReduceKind)n->attr.reduce.kind, s->from,
+              m->nest->nloop);
 }
 
 static void emit_scatter(Maker *m, const Sink *s) {
   const Node *n = lnode(m->l, s->v);
   Access all = own_access(m, m->space);
-  Access where = joined(m->space, &all, lshape(m->l, n->arg[1])), from = joined(m->space, &all, lshape(m->l, n->arg[0])), at;
+  Access where = joined(m->space, &all, lshape(m->l, n->arg[1])), at;
+  Access from = joined(m->space, &all, lshape(m->l, n->arg[0]));
   Index found = {.kind = IX_VALUE, .value = ask(m, n->arg[1], &where, false)}, dim[DIM_MAX];
   const Index *own = &all.at[dims_place(m->space)];
   uint32_t value = ask(m, n->arg[0], &from, false);
@@ -422,7 +442,8 @@ void nest_build(Fuse *f, uint32_t step, Nest *out) {
   m.known = f->known;
   for (uint32_t a = 0; a < l->g->axis.n; a++) {
     if (!(s->space->axes >> a & 1)) continue;
-    LoopKind kind = (int32_t)a == f->axis ? LOOP_ROWS : l->g->axis.at[a].kind == AXIS_INDEX ? LOOP_SIZE : LOOP_AXIS;
+    LoopKind kind = l->g->axis.at[a].kind == AXIS_INDEX ? LOOP_SIZE : LOOP_AXIS;
+    if ((int32_t)a == f->axis) kind = LOOP_ROWS;
     add_loop(&m, (Loop){kind, a, l->g->axis.at[a].size});
   }
   for (uint32_t i = 0; i < s->space->rank; i++) add_loop(&m, (Loop){LOOP_SIZE, 0, s->space->dim[i]});

@@ -1,13 +1,16 @@
 /* phases: which phase a value belongs to.
  *
  * In:  values with their homes, roots.
- * Out: for each needed value its phase (or that it is clear), for each phase what must be in memory at its end.
+ * Out: for each needed value its phase (or that it is clear), for each phase what must be in memory at its
+ * end.
  *
- * Phases are found greedily: all serial values that can be computed, and what follows from them; then those of the plate that
- * has most; and so on.  A reduction over its home's rows is whole after the phase only.  At last serial values sink to the
- * latest serial phase that still comes before their users, so that few serial phases are left.
+ * Phases are found greedily: all serial values that can be computed, and what follows from them; then those
+ * of the plate that has most; and so on.  A reduction over its home's rows is whole after the phase only.
+ * At last serial values sink to the latest serial phase that still comes before their users, so that few
+ * serial phases are left.
  *
- * A value of a chunk that is wanted by a later phase is kept for the whole batch, unless it is nearly free to have again. */
+ * A value of a chunk that is wanted by a later phase is kept for the whole batch, unless it is nearly free
+ * to have again. */
 #include "lower.h"
 
 typedef struct { Lower *l; bool *ready; int32_t now; } Greedy;
@@ -107,7 +110,8 @@ static void sink_serial(Lower *l) {
 static bool is_sum(const Lower *l, Val v) {
   const Value *x = &l->v.at[v];
   if (x->target) return true;
-  return x->node.op == OP_dot || (x->lane && (x->node.op == OP_scatter || (x->node.op == OP_reduce && x->node.attr.reduce.kind == REDUCE_SUM)));
+  if (x->node.op == OP_dot || !x->lane) return x->node.op == OP_dot;
+  return x->node.op == OP_scatter || (x->node.op == OP_reduce && x->node.attr.reduce.kind == REDUCE_SUM);
 }
 
 /* A product of the chunk's own must be a call, which can add to what is there. */
@@ -126,8 +130,10 @@ static void join_sums(Lower *l) {
     if (x->node.op != OP_add || x->clear) continue;
     Val a = x->node.arg[0], b = x->node.arg[1];
     const Value *p = &l->v.at[a], *q = &l->v.at[b];
-    if (a == b || p->uses != 1 || q->uses != 1 || p->clear || q->clear || p->phase != q->phase || p->lane != q->lane) continue;
-    if (p->node.shape != x->node.shape || q->node.shape != x->node.shape || !is_sum(l, a) || !is_sum(l, b)) continue;
+    if (a == b || p->uses != 1 || q->uses != 1 || p->clear || q->clear || p->phase != q->phase ||
+        p->lane != q->lane) continue;
+    if (p->node.shape != x->node.shape || q->node.shape != x->node.shape || !is_sum(l, a) || !is_sum(l, b))
+      continue;
     if (!p->lane && (p->home < 0 || x->phase != p->phase || !calls_only(l, a) || !calls_only(l, b))) continue;
     x->target = true;
     x->lane = p->lane, x->home = p->home, x->phase = p->phase;
@@ -144,7 +150,8 @@ static bool nearly_free(const Lower *l, Val v, uint32_t *rows, double *size) {
   if (x->clear && !is_view(l, v)) return true;
   if (x->home < 0 || x->lane || reloads(l, v)) return true;
   if (is_view(l, v) || (is_elementwise(l, v) && !x->target && op_cost(l, v) <= 2)) {
-    for (uint32_t i = 0; i < x->node.nargs; i++) if (!nearly_free(l, x->node.arg[i], rows, size)) return false;
+    for (uint32_t i = 0; i < x->node.nargs; i++)
+      if (!nearly_free(l, x->node.arg[i], rows, size)) return false;
     return true;
   }
   *size += volume(l, x->node.shape);
@@ -180,7 +187,8 @@ static void find_kept(Lower *l) {
   for (uint32_t i = 0; i < l->roots.n; i++) {
     Value *x = &l->v.at[l->roots.at[i].value];
     x->root = true;
-    /* gradients stay in the lanes of the batch's chunks; another plate may have fewer chunks than there are lanes */
+    /* gradients stay in the lanes of the batch's chunks; another plate may have fewer chunks than there are
+     * lanes */
     if (l->roots.at[i].kind != ROOT_GRAD || !x->lane || x->home != l->entry->axis) x->kept = true;
   }
   for (int32_t phase = (int32_t)l->phase.n; phase-- > 0;) {

@@ -3,16 +3,17 @@
  * In:  phases of steps over buffers without place.
  * Out: the same, with values written in place of such as die there, and an offset for every buffer.
  *
- * A buffer of a chunk lives from the first step that writes it to the last that reads it; with a stream, what is read in it
- * and written before lives to its end, and what is read behind it from its start.
+ * A buffer of a chunk lives from the first step that writes it to the last that reads it; with a stream,
+ * what is read in it and written before lives to its end, and what is read behind it from its start.
  *
- * In place: a nest that stores a value of the same shape as one it is the last to read, and reads it only at the very
- * element it stores, may use its buffer (stores stand after all loads of a nest).  Both are then one Buf.
+ * In place: a nest that stores a value of the same shape as one it is the last to read, and reads it only
+ * at the very element it stores, may use its buffer (stores stand after all loads of a nest).  Both are
+ * then one Buf.
  *
- * note [arena]   A domain's arena is laid out for a number n of elements (rows of the largest chunk, times particles), a
- * buffer in it being n * bytes large and beginning at n * offset.  Its bytes are a multiple of 4 in either width, so every
- * buffer begins at a multiple of 64 bytes when n is a multiple of 16.  Buffers are placed by falling size, each in the
- * smallest gap among those that live at the same time. */
+ * note [arena]   A domain's arena is laid out for a number n of elements (rows of the largest chunk, times
+ * particles), a buffer in it being n * bytes large and beginning at n * offset.  Its bytes are a multiple
+ * of 4 in either width, so every buffer begins at a multiple of 64 bytes when n is a multiple of 16.
+ * Buffers are placed by falling size, each in the smallest gap among those that live at the same time. */
 #include "lower.h"
 #include <math.h>
 
@@ -24,9 +25,11 @@ static Buf storage(const Lower *l, Buf b) {
   return b;
 }
 
-static Buf *call_operand(Call *c, uint32_t i) { return i == 0 ? &c->a : i == 1 ? &c->b : i == 2 ? &c->c : NULL; }
+static Buf *call_operand(Call *c, uint32_t i) { return i == 0 ? &c->a : i == 1 ? &c->b : &c->c; }
 
-static bool has_buffer(const LoopInstr *i) { return i->kind == LI_LOAD || i->kind == LI_STORE || i->kind == LI_REDUCE; }
+static bool has_buffer(const LoopInstr *i) {
+  return i->kind == LI_LOAD || i->kind == LI_STORE || i->kind == LI_REDUCE;
+}
 
 static void use(Plan *p, Buf b, int32_t phase, uint32_t step) {
   Life *x = &p->life[storage(p->l, b)];
@@ -45,7 +48,8 @@ static void find_lives(Plan *p) {
     for (uint32_t s = 0; s < phase->steps.n; s++) {
       Step *step = &phase->steps.at[s];
       if (step->is_call) {
-        for (uint32_t i = 0; i < 3; i++) if (*call_operand(&step->call, i) != NO_BUF) use(p, *call_operand(&step->call, i), (int32_t)k, s);
+        for (uint32_t i = 0; i < 3; i++)
+          if (*call_operand(&step->call, i) != NO_BUF) use(p, *call_operand(&step->call, i), (int32_t)k, s);
         continue;
       }
       for (uint32_t i = 0; i < step->nest.instr.n; i++) {
@@ -60,7 +64,8 @@ static void find_lives(Plan *p) {
 static bool same_access(const Access *a, const Access *b) {
   if (a->n != b->n) return false;
   for (uint32_t i = 0; i < a->n; i++) {
-    if (a->at[i].kind != IX_LOOP || b->at[i].kind != IX_LOOP || a->at[i].loop != b->at[i].loop || a->at[i].plus != b->at[i].plus) return false;
+    if (a->at[i].kind != IX_LOOP || b->at[i].kind != IX_LOOP || a->at[i].loop != b->at[i].loop ||
+        a->at[i].plus != b->at[i].plus) return false;
   }
   return true;
 }
@@ -76,7 +81,8 @@ static bool dies_at(const Plan *p, const LoopPhase *phase, const LoopInstr *stor
   const Buffer *x = &p->l->p->buffers.at[store->buf], *y = &p->l->p->buffers.at[u];
   const Life *old = &p->life[u], *fresh = &p->life[store->buf];
   const Nest *nest = &phase->steps.at[s].nest;
-  if (u == store->buf || y->kind != BUF_CHUNK || y->shape != x->shape || p->l->alias.at[u] != NO_BUF || old->shared || fresh->shared) return false;
+  if (u == store->buf || y->kind != BUF_CHUNK || y->shape != x->shape || p->l->alias.at[u] != NO_BUF ||
+      old->shared || fresh->shared) return false;
   if (old->first >= s || old->last != s || fresh->first != s || !once_each(store)) return false;
   if (phase->steps.at[s].streamed && !phase->steps.at[old->first].streamed) return false;
   for (uint32_t i = 0; i < nest->instr.n; i++) {
@@ -91,9 +97,11 @@ static bool dies_at(const Plan *p, const LoopPhase *phase, const LoopInstr *stor
 static void rename_buffer(LoopPhase *phase, Buf from, Buf to, uint32_t first, uint32_t last) {
   for (uint32_t s = first; s <= last; s++) {
     Step *step = &phase->steps.at[s];
-    for (uint32_t i = 0; step->is_call && i < 3; i++) if (*call_operand(&step->call, i) == from) *call_operand(&step->call, i) = to;
+    for (uint32_t i = 0; step->is_call && i < 3; i++)
+      if (*call_operand(&step->call, i) == from) *call_operand(&step->call, i) = to;
     for (uint32_t i = 0; !step->is_call && i < step->nest.instr.n; i++)
-      if (has_buffer(&step->nest.instr.at[i]) && step->nest.instr.at[i].buf == from) step->nest.instr.at[i].buf = to;
+      if (has_buffer(&step->nest.instr.at[i]) && step->nest.instr.at[i].buf == from)
+        step->nest.instr.at[i].buf = to;
   }
 }
 
@@ -103,7 +111,8 @@ static void write_in_place(Plan *p, LoopPhase *phase) {
     const Nest *nest = &phase->steps.at[s].nest;
     for (uint32_t i = 0; i < nest->instr.n; i++) {
       const LoopInstr *store = &nest->instr.at[i];
-      if (store->kind != LI_STORE || p->l->p->buffers.at[store->buf].kind != BUF_CHUNK || p->l->alias.at[store->buf] != NO_BUF) continue;
+      if (store->kind != LI_STORE || p->l->p->buffers.at[store->buf].kind != BUF_CHUNK ||
+          p->l->alias.at[store->buf] != NO_BUF) continue;
       for (uint32_t j = 0; j < nest->instr.n; j++) {
         Buf u = nest->instr.at[j].buf, x = store->buf;
         if (nest->instr.at[j].kind != LI_LOAD || !dies_at(p, phase, store, u, s)) continue;
@@ -132,7 +141,8 @@ static void extend_over_stream(Plan *p, const LoopPhase *phase, int32_t number) 
 
 static uint64_t elements(const Lower *l, const Shape *s) {
   uint64_t n = shape_event_size(s);
-  for (uint32_t a = 0; a < l->g->axis.n; a++) if (s->axes >> a & 1 && l->g->axis.at[a].kind == AXIS_INDEX) n *= l->g->axis.at[a].size;
+  for (uint32_t a = 0; a < l->g->axis.n; a++)
+    if (s->axes >> a & 1 && l->g->axis.at[a].kind == AXIS_INDEX) n *= l->g->axis.at[a].size;
   return n;
 }
 
@@ -143,7 +153,8 @@ static uint32_t domain_of(LoopPhase *phase, AxisSet axes) {
   return phase->ndomain++;
 }
 
-/* The smallest gap that holds x between those of its domain that live when it does; `placed` is by rising offset. */
+/* The smallest gap that holds x between those of its domain that live when it does; `placed` is by rising
+ * offset. */
 static uint64_t best_gap(const Plan *p, Buf x, const Buf *placed, uint32_t n) {
   const Buffer *buffers = p->l->p->buffers.at;
   const Life *life = &p->life[x];
@@ -151,7 +162,8 @@ static uint64_t best_gap(const Plan *p, Buf x, const Buf *placed, uint32_t n) {
   for (uint32_t k = 0; k < n; k++) {
     const Life *o = &p->life[placed[k]];
     uint64_t start = buffers[placed[k]].offset;
-    if (buffers[placed[k]].domain != buffers[x].domain || o->last < life->first || o->first > life->last) continue;
+    if (buffers[placed[k]].domain != buffers[x].domain || o->last < life->first || o->first > life->last)
+      continue;
     if (start >= top + life->bytes && start - top < least) best = top, least = start - top;
     if (start + o->bytes > top) top = start + o->bytes;
   }
@@ -160,7 +172,8 @@ static uint64_t best_gap(const Plan *p, Buf x, const Buf *placed, uint32_t n) {
 
 static void place_chunks(Plan *p, LoopPhase *phase, int32_t number) {
   Lower *l = p->l;
-  Buf *todo = arena_alloc(l->arena, (p->n + 1) * sizeof *todo), *placed = arena_alloc(l->arena, (p->n + 1) * sizeof *placed);
+  Buf *todo = arena_alloc(l->arena, (p->n + 1) * sizeof *todo),
+      *placed = arena_alloc(l->arena, (p->n + 1) * sizeof *placed);
   uint32_t n = 0;
   for (Buf x = 0; x < p->n; x++) {
     Buffer *b = &l->p->buffers.at[x];
@@ -212,7 +225,8 @@ static void drop_unused(Plan *p) {
   Lower *l = p->l;
   Buf *now = arena_alloc(l->arena, (p->n + 1) * sizeof *now);
   bool *keep = arena_alloc(l->arena, p->n + 1);
-  for (Buf b = 0; b < p->n; b++) keep[b] = l->p->buffers.at[b].kind != BUF_CHUNK || p->life[storage(l, b)].used;
+  for (Buf b = 0; b < p->n; b++)
+    keep[b] = l->p->buffers.at[b].kind != BUF_CHUNK || p->life[storage(l, b)].used;
   uint32_t n = 0;
   for (Buf b = 0; b < p->n; b++) {
     now[b] = n;
@@ -223,7 +237,10 @@ static void drop_unused(Plan *p) {
     LoopPhase *phase = &l->p->phases.at[k];
     for (uint32_t s = 0; s < phase->steps.n; s++) {
       Step *step = &phase->steps.at[s];
-      for (uint32_t i = 0; step->is_call && i < 3; i++) if (*call_operand(&step->call, i) != NO_BUF) *call_operand(&step->call, i) = now[*call_operand(&step->call, i)];
+      for (uint32_t i = 0; step->is_call && i < 3; i++) {
+        Buf *b = call_operand(&step->call, i);
+        if (*b != NO_BUF) *b = now[*b];
+      }
       for (uint32_t i = 0; !step->is_call && i < step->nest.instr.n; i++)
         if (has_buffer(&step->nest.instr.at[i])) step->nest.instr.at[i].buf = now[step->nest.instr.at[i].buf];
     }
@@ -238,7 +255,8 @@ void plan_buffers(Lower *l, SviEntry *out) {
   Plan p = {.l = l, .n = l->p->buffers.n};
   p.life = arena_alloc(l->arena, (p.n + 1) * sizeof *p.life);
   find_lives(&p);
-  for (uint32_t k = 0; k < l->p->phases.n; k++) if (l->p->phases.at[k].axis >= 0) write_in_place(&p, &l->p->phases.at[k]);
+  for (uint32_t k = 0; k < l->p->phases.n; k++)
+    if (l->p->phases.at[k].axis >= 0) write_in_place(&p, &l->p->phases.at[k]);
   find_lives(&p);
   for (uint32_t k = 0; k < l->p->phases.n; k++) {
     extend_over_stream(&p, &l->p->phases.at[k], (int32_t)k);

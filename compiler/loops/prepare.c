@@ -23,7 +23,8 @@ static void factor_inside(Lower *l) {
     if (n->op != OP_neg && !(n->op == OP_mul && lnode(l, n->arg[1])->op == OP_const)) continue;
     r = n->arg[0];
     const Node *sum = lnode(l, r);
-    if (sum->op != OP_reduce || sum->attr.reduce.kind != REDUCE_SUM || l->v.at[r].uses != 1 || sum->shape != n->shape) continue;
+    if (sum->op != OP_reduce || sum->attr.reduce.kind != REDUCE_SUM || l->v.at[r].uses != 1 ||
+        sum->shape != n->shape) continue;
     if (!axes_of_kind(l, sum->attr.reduce.axes, AXIS_PLATE)) continue;
     Attr attr = sum->attr, none;
     memset(&none, 0, sizeof none);
@@ -36,8 +37,8 @@ static void factor_inside(Lower *l) {
   }
 }
 
-/* Where nothing with particles depends on a reduction over them, particles can be streamed, if every reduction over rows and
- * particles has done with the particles first. */
+/* Where nothing with particles depends on a reduction over them, particles can be streamed, if every
+ * reduction over rows and particles has done with the particles first. */
 static bool could_stream(const Lower *l, AxisSet particles) {
   bool *after = arena_alloc(l->arena, l->v.n + 1);
   for (uint32_t k = 0; k < l->order.n; k++) {
@@ -55,17 +56,20 @@ static bool could_stream(const Lower *l, AxisSet particles) {
 }
 
 static void split_reductions(Lower *l) {
-  AxisSet all = ~(AxisSet)0, particles = axes_of_kind(l, all >> (64 - (l->g->axis.n ? l->g->axis.n : 1)), AXIS_PARTICLE);
+  AxisSet all = ~(AxisSet)0, particles = axes_of_kind(l, all >> (64 - (l->g->axis.n ? l->g->axis.n : 1)),
+                                                      AXIS_PARTICLE);
   if (!particles || !could_stream(l, particles)) return;
   for (uint32_t k = 0; k < l->order.n; k++) {
     Val v = l->order.at[k];
     Node n = *lnode(l, v);
-    if (n.op != OP_reduce || !(n.attr.reduce.axes & particles) || !axes_of_kind(l, n.attr.reduce.axes, AXIS_PLATE)) continue;
+    if (n.op != OP_reduce || !(n.attr.reduce.axes & particles) ||
+        !axes_of_kind(l, n.attr.reduce.axes, AXIS_PLATE)) continue;
     Attr inner = n.attr, outer = n.attr;
     inner.reduce.axes &= particles;
     outer.reduce.axes &= ~particles;
     outer.reduce.dims = 0;
-    const Shape *s = graph_shape(l->g, lshape(l, n.arg[0])->axes & ~inner.reduce.axes, n.shape->rank, n.shape->dim);
+    const Shape *s = graph_shape(l->g, lshape(l, n.arg[0])->axes & ~inner.reduce.axes, n.shape->rank,
+                                 n.shape->dim);
     Val part = value_add(l, OP_reduce, 1, n.arg, inner, s, v, -1);
     Val *arg = arena_alloc(l->arena, sizeof *arg);
     *arg = part;
@@ -88,7 +92,8 @@ static void spread_solves(Lower *l) {
       Attr a;
       memset(&a, 0, sizeof a);
       a.expand.axes = n.shape->axes & ~s->axes;
-      arg[i] = value_add(l, OP_expand, 1, &n.arg[i], a, graph_shape(l->g, n.shape->axes, s->rank, s->dim), v, -1);
+      arg[i] = value_add(l, OP_expand, 1, &n.arg[i], a, graph_shape(l->g, n.shape->axes, s->rank, s->dim), v,
+                         -1);
     }
     l->v.at[v].node.arg = arg;
   }
@@ -108,7 +113,9 @@ static bool gather_pads(const Lower *l, Val v, const Shape *s, Parts *out) {
 }
 
 static uint32_t pad_start(const Lower *l, Val v) { return lnode(l, v)->attr.slice.start; }
-static uint32_t pad_width(const Lower *l, Val v) { return lshape(l, lnode(l, v)->arg[0])->dim[lnode(l, v)->attr.slice.dim]; }
+static uint32_t pad_width(const Lower *l, Val v) { return lshape(l,
+                                                                 lnode(l, v)->arg[0])->dim[lnode(l,
+                                                                     v)->attr.slice.dim]; }
 
 /* Zeros of v's shape, `width` wide along `dim`. */
 static Val zeros_like(Lower *l, Val v, uint32_t dim, uint32_t width) {

@@ -3,7 +3,7 @@
  *   entry step:main over image
  *   # phase 0: chunks of image, loops: 2, calls: 1, buffers: 3, bytes per row: 1200
  *     buffer b0: param 0 [784, 200]  q.mlp.dense_1.W
- *   phase 0 over chunks of image
+ *   phase 0, chunks of image
  *     b4 = column 0
  *     b5 = b4 @ b0    m image, n 200, k 784
  *     for image rows, 200 {
@@ -12,14 +12,19 @@
  *           b5[i0, i1] = %3
  *     }
  *
- * Instructions are indented by their depth.  The lines that begin with # are for tests of structure: they survive changes of
- * detail.  Buffers counted are those of the chunk; bytes per row are the sum over its domains. */
+ * Instructions are indented by their depth.  The lines that begin with # are for tests of structure: they
+ * survive changes of detail.  Buffers counted are those of the chunk; bytes per row are the sum over its
+ * domains. */
 #include "loops.h"
 
-static const char *const kinds[] = {[BUF_PARAM] = "param", [BUF_GLOBAL] = "global", [BUF_LANE] = "lane", [BUF_CHUNK] = "chunk", [BUF_BATCH] = "batch", [BUF_OUT] = "out"};
-static const char *const reductions[] = {[REDUCE_SUM] = "sum", [REDUCE_PROD] = "prod", [REDUCE_MAX] = "max", [REDUCE_MIN] = "min", [REDUCE_LOGSUMEXP] = "logsumexp"};
-static const char *const froms[] = {[FROM_IDENTITY] = "", [FROM_LANE] = " of the lane", [FROM_BLOCK] = " of the stream", [FROM_BEFORE] = " on top"};
-static const char *const randoms[] = {[RANDOM_UNIFORM] = "uniform", [RANDOM_NORMAL] = "normal", [RANDOM_GAMMA] = "gamma", [RANDOM_POISSON] = "poisson"};
+static const char *const kinds[] = {[BUF_PARAM] = "param", [BUF_GLOBAL] = "global", [BUF_LANE] = "lane",
+                                    [BUF_CHUNK] = "chunk", [BUF_BATCH] = "batch", [BUF_OUT] = "out"};
+static const char *const reductions[] = {[REDUCE_SUM] = "sum", [REDUCE_PROD] = "prod", [REDUCE_MAX] = "max",
+                                         [REDUCE_MIN] = "min", [REDUCE_LOGSUMEXP] = "logsumexp"};
+static const char *const froms[] = {[FROM_IDENTITY] = "", [FROM_LANE] = " of the lane",
+                                    [FROM_BLOCK] = " of the stream", [FROM_BEFORE] = " on top"};
+static const char *const randoms[] = {[RANDOM_UNIFORM] = "uniform", [RANDOM_NORMAL] = "normal",
+                                      [RANDOM_GAMMA] = "gamma", [RANDOM_POISSON] = "poisson"};
 
 static Name axis_name(const LoopProgram *p, uint32_t a) { return p->entry->graph->axis.at[a].name; }
 
@@ -33,7 +38,8 @@ static void print_axes(const LoopProgram *p, AxisSet axes, const char *between, 
 }
 
 static void print_extent(const LoopProgram *p, Extent e, FILE *out) {
-  if (e.constant != 1 || e.axes == 0) fprintf(out, "%llu%s", (unsigned long long)e.constant, e.axes ? "*" : "");
+  if (e.constant != 1 || e.axes == 0)
+    fprintf(out, "%llu%s", (unsigned long long)e.constant, e.axes ? "*" : "");
   print_axes(p, e.axes, "*", out);
 }
 
@@ -72,8 +78,10 @@ static void print_instr(const LoopProgram *p, const LoopInstr *i, uint32_t numbe
     case LI_OPTION: fprintf(out, "option %u", i->id); break;
     case LI_COUNT:  fprintf(out, "count %s%s", i->kind2 ? "all " : "", axis_name(p, i->id)); break;
     case LI_IOTA:   fputs("index ", out), print_index(&i->at.at[0], out); break;
-    case LI_INSIDE: fprintf(out, "%d <= ", i->lo), print_index(&i->at.at[0], out), fprintf(out, " < %d", i->hi); break;
-    case LI_LOAD:   fprintf(out, "b%u", i->buf), print_access(&i->at, out), fputs(i->guard ? " guarded" : "", out); break;
+    case LI_INSIDE: fprintf(out, "%d <= ", i->lo), print_index(&i->at.at[0], out),
+        fprintf(out, " < %d", i->hi); break;
+    case LI_LOAD:   fprintf(out, "b%u", i->buf), print_access(&i->at, out),
+        fputs(i->guard ? " guarded" : "", out); break;
     case LI_OP:
       fputs(op_name(i->op), out);
       for (uint32_t k = 0; k < i->nargs; k++) fprintf(out, " %%%u", i->arg[k]);
@@ -82,8 +90,10 @@ static void print_instr(const LoopProgram *p, const LoopInstr *i, uint32_t numbe
       fprintf(out, "%s draw %u", randoms[i->kind2], i->id), print_access(&i->at, out);
       if (i->nargs) fprintf(out, " %%%u", i->arg[0]);
       break;
-    case LI_STORE:  fprintf(out, "b%u", i->buf), print_access(&i->at, out), fprintf(out, " = %%%u", i->arg[0]); break;
-    case LI_REDUCE: fprintf(out, "b%u", i->buf), print_access(&i->at, out), fprintf(out, " %s= %%%u%s", reductions[i->kind2], i->arg[0], froms[i->from]); break;
+    case LI_STORE:  fprintf(out, "b%u", i->buf), print_access(&i->at, out),
+        fprintf(out, " = %%%u", i->arg[0]); break;
+    case LI_REDUCE: fprintf(out, "b%u", i->buf), print_access(&i->at, out),
+        fprintf(out, " %s= %%%u%s", reductions[i->kind2], i->arg[0], froms[i->from]); break;
   }
   fputc('\n', out);
 }
@@ -111,7 +121,8 @@ static void print_call(const LoopProgram *p, const Call *c, FILE *out) {
   fprintf(out, "  b%u ", c->c);
   switch (c->kind) {
     case CALL_GEMM:
-      fprintf(out, "%s b%u%s @ b%u%s%s    m ", c->add ? "+=" : "=", c->a, c->ta ? "'" : "", c->b, c->tb ? "'" : "", c->add ? "" : froms[c->from]);
+      fprintf(out, "%s b%u%s @ b%u%s%s    m ", c->add ? "+=" : "=", c->a, c->ta ? "'" : "", c->b,
+              c->tb ? "'" : "", c->add ? "" : froms[c->from]);
       print_extent(p, c->m, out);
       fputs(", n ", out), print_extent(p, c->n, out);
       fputs(", k ", out), print_extent(p, c->k, out);
@@ -121,7 +132,9 @@ static void print_call(const LoopProgram *p, const Call *c, FILE *out) {
       else fprintf(out, "= rows of parameter %d", -1 - c->column);
       break;
     case CALL_CHOLESKY:  fprintf(out, "= cholesky b%u", c->a); break;
-    case CALL_SOLVE_TRI: fprintf(out, "= solve b%u%s b%u, %s", c->a, c->trans ? "'" : "", c->b, c->lower ? "lower" : "upper"); break;
+    case CALL_SOLVE_TRI:
+      fprintf(out, "= solve b%u%s b%u, %s", c->a, c->trans ? "'" : "", c->b, c->lower ? "lower" : "upper");
+      break;
   }
   if (c->batch.constant != 1 || c->batch.axes) fputs(", each of ", out), print_extent(p, c->batch, out);
   fputc('\n', out);
@@ -150,6 +163,11 @@ static Summary summarise(const LoopProgram *p, const LoopPhase *phase) {
   return s;
 }
 
+static void print_plate(const LoopProgram *p, const LoopPhase *phase, FILE *out) {
+  if (phase->axis < 0) fputs("serial", out);
+  else fprintf(out, "chunks of %s", axis_name(p, (uint32_t)phase->axis));
+}
+
 void loops_print(const LoopProgram *p, FILE *out) {
   fprintf(out, "entry %s", p->entry->name);
   if (p->entry->axis >= 0) fprintf(out, " over %s", axis_name(p, (uint32_t)p->entry->axis));
@@ -157,13 +175,15 @@ void loops_print(const LoopProgram *p, FILE *out) {
   for (uint32_t i = 0; i < p->phases.n; i++) {
     const LoopPhase *phase = &p->phases.at[i];
     Summary s = summarise(p, phase);
-    fprintf(out, "# phase %u: %s%s%s, loops: %u, calls: %u, buffers: %u, bytes per row: %llu\n", i, phase->axis < 0 ? "serial" : "chunks of ", phase->axis < 0 ? "" : axis_name(p, (uint32_t)phase->axis),
-            phase->stream ? ", streamed" : "", s.loops, s.calls, s.buffers, (unsigned long long)s.bytes);
+    fprintf(out, "# phase %u: ", i), print_plate(p, phase, out);
+    fputs(phase->stream ? ", streamed" : "", out);
+    fprintf(out, ", loops: %u, calls: %u, buffers: %u, bytes per row: %llu\n",
+            s.loops, s.calls, s.buffers, (unsigned long long)s.bytes);
   }
   for (Buf b = 0; b < p->buffers.n; b++) print_buffer(p, b, out);
   for (uint32_t i = 0; i < p->phases.n; i++) {
     const LoopPhase *phase = &p->phases.at[i];
-    fprintf(out, "phase %u%s%s\n", i, phase->axis < 0 ? "" : " over chunks of ", phase->axis < 0 ? "" : axis_name(p, (uint32_t)phase->axis));
+    fprintf(out, "phase %u, ", i), print_plate(p, phase, out), fputc('\n', out);
     for (uint32_t d = 0; d < phase->ndomain; d++) {
       fprintf(out, "  domain %u: ", d);
       print_axes(p, phase->domain[d].axes, ", ", out);

@@ -1,12 +1,12 @@
 /* values: what is known of each value before phases: order, uses, cost, and what the roots ask for. */
 #include "lower.h"
 
-/* ---- cost of one element, in rough flops of a vector unit.  A load from the second-level cache costs about 8 of them, a
- * store 10: limits of the machine, not of the op. */
+/* ---- cost of one element, in rough flops of a vector unit.  A load from the second-level cache costs
+ * about 8 of them, a store 10: limits of the machine, not of the op. */
 static const double flops[OP_COUNT] = {
-#define UNARY(name, forward, da, lowering, range, lo, hi, cost) [OP_##name] = cost,
-#define BINARY(name, forward, da, db, lowering, range, lo, hi, lo2, hi2, cost) [OP_##name] = cost,
-#define TERNARY(name, forward, da, db, dc, lowering, range, lo, hi, lo2, hi2, lo3, hi3, cost) [OP_##name] = cost,
+#define UNARY(name, forward, da, lowering, range, l1, h1, cost) [OP_##name] = cost,
+#define BINARY(name, forward, da, db, lowering, range, l1, h1, l2, h2, cost) [OP_##name] = cost,
+#define TERNARY(name, forward, da, db, dc, lowering, range, l1, h1, l2, h2, l3, h3, cost) [OP_##name] = cost,
 #include "../ops/elementwise.def"
 #undef UNARY
 #undef BINARY
@@ -17,7 +17,8 @@ static const double flops[OP_COUNT] = {
 bool is_view(const Lower *l, Val v) {
   if (l->v.at[v].copy) return false;
   switch (lnode(l, v)->op) {
-    case OP_stop: case OP_assume: case OP_expand: case OP_permute: case OP_reshape: case OP_to_axis: case OP_to_dim:
+    case OP_stop: case OP_assume: case OP_expand: case OP_permute: case OP_reshape: case OP_to_axis:
+    case OP_to_dim:
     case OP_slice: case OP_pad: case OP_concat: return true;
     default: return false;
   }
@@ -44,7 +45,8 @@ Val through_views(const Lower *l, Val v) {
 /* ---- axes, sizes */
 AxisSet axes_of_kind(const Lower *l, AxisSet a, AxisKind k) {
   AxisSet some = 0;
-  for (uint32_t i = 0; i < l->g->axis.n; i++) if (a >> i & 1 && l->g->axis.at[i].kind == k) some |= AXIS_BIT(i);
+  for (uint32_t i = 0; i < l->g->axis.n; i++)
+    if (a >> i & 1 && l->g->axis.at[i].kind == k) some |= AXIS_BIT(i);
   return some;
 }
 AxisSet run_axes(const Lower *l, AxisSet a) { return a & ~axes_of_kind(l, a, AXIS_INDEX); }
@@ -78,13 +80,15 @@ double op_cost(const Lower *l, Val v) {
   BUG("random of kind %d", n->attr.random.kind);
 }
 
-/* ---- values added here: in the order just before (-1) or after (1) the value `like`, whose name they bear */
-Val value_add(Lower *l, OpKind op, uint32_t nargs, const Val *arg, Attr attr, const Shape *shape, Val like, int beside) {
+/* ---- values added here: in order just before (-1) or after (1) the value `like`, whose name they bear */
+Val value_add(Lower *l, OpKind op, uint32_t nargs, const Val *arg, Attr attr, const Shape *shape, Val like,
+              int beside) {
   Value v = {.phase = -1, .home = -1, .out = -1, .into = NO_VAL, .buf = NO_BUF, .lane_buf = NO_BUF};
   Val *kept = arena_alloc(l->arena, (nargs + 1) * sizeof *kept);
   for (uint32_t i = 0; i < nargs; i++) kept[i] = arg[i];
   const Node *n = lnode(l, like);
-  v.node = (Node){.op = op, .nargs = nargs, .arg = kept, .shape = shape, .attr = attr, .range = n->range, .span = n->span, .label = n->label};
+  v.node = (Node){.op = op, .nargs = nargs, .arg = kept, .shape = shape, .attr = attr, .range = n->range,
+                  .span = n->span, .label = n->label};
   v.order = l->v.at[like].order + (uint64_t)(int64_t)beside;
   vec_push(l->arena, &l->v, v);
   return l->v.n - 1;
@@ -101,7 +105,8 @@ Val value_copy(Lower *l, Val of) {
 
 void values_read(Lower *l) {
   for (Val v = 0; v < l->g->node.n; v++) {
-    Value x = {.node = *node_of(l->g, v), .order = 8 * ((uint64_t)v + 1), .phase = -1, .home = -1, .out = -1, .into = NO_VAL, .buf = NO_BUF, .lane_buf = NO_BUF};
+    Value x = {.node = *node_of(l->g, v), .order = 8 * ((uint64_t)v + 1), .phase = -1, .home = -1, .out = -1,
+               .into = NO_VAL, .buf = NO_BUF, .lane_buf = NO_BUF};
     vec_push(l->arena, &l->v, x);
   }
 }
@@ -120,7 +125,11 @@ void values_sort(const Lower *l, Val *at, uint32_t n) {
     Val v = at[i];
     uint64_t key = l->v.at[v].order;
     uint32_t k = i;
-    for (; k > 0 && (l->v.at[at[k - 1]].order > key || (l->v.at[at[k - 1]].order == key && at[k - 1] > v)); k--) at[k] = at[k - 1];
+    for (; k > 0; k--) {
+      uint64_t before = l->v.at[at[k - 1]].order;
+      if (before < key || (before == key && at[k - 1] < v)) break;
+      at[k] = at[k - 1];
+    }
     at[k] = v;
   }
 }

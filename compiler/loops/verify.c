@@ -1,8 +1,9 @@
 /* verify: whether a loop program can be right.
  *
- * Instructions use earlier ones, and stand at least as deep as what they use; accesses have their buffer's rank and, where
- * sizes are known, stay within it; what is read has been written before (by an earlier step, instruction or phase); no two
- * buffers of a chunk that live at the same time overlap; sinks of a serial phase are not lanes or chunks. */
+ * Instructions use earlier ones, and stand at least as deep as what they use; accesses have their buffer's
+ * rank and, where sizes are known, stay within it; what is read has been written before (by an earlier
+ * step, instruction or phase); no two buffers of a chunk that live at the same time overlap; sinks of a
+ * serial phase are not lanes or chunks. */
 #include "loops.h"
 
 typedef struct { const LoopProgram *p; FILE *why; bool ok; uint32_t phase, step; bool *written; } Check;
@@ -24,12 +25,14 @@ static const Buffer *buffer(const Check *c, Buf b) { return &c->p->buffers.at[b]
 
 /* Two shapes of one storage. */
 static bool same_storage(const Buffer *a, const Buffer *b) {
-  return a->kind == b->kind && a->offset == b->offset && (a->kind != BUF_CHUNK || (a->domain == b->domain && a->shape->axes == b->shape->axes)) &&
-         shape_event_size(a->shape) == shape_event_size(b->shape);
+  if (a->kind != b->kind || a->offset != b->offset) return false;
+  if (a->kind == BUF_CHUNK && (a->domain != b->domain || a->shape->axes != b->shape->axes)) return false;
+  return shape_event_size(a->shape) == shape_event_size(b->shape);
 }
 
 static void mark_written(Check *c, Buf b) {
-  for (Buf o = 0; o < c->p->buffers.n; o++) if (o == b || same_storage(buffer(c, o), buffer(c, b))) c->written[o] = true;
+  for (Buf o = 0; o < c->p->buffers.n; o++)
+    if (o == b || same_storage(buffer(c, o), buffer(c, b))) c->written[o] = true;
 }
 
 static void check_buffer(Check *c, Buf b, bool write) {
@@ -39,8 +42,10 @@ static void check_buffer(Check *c, Buf b, bool write) {
     return;
   }
   const Buffer *x = buffer(c, b);
-  if (phase->axis < 0 && (x->kind == BUF_LANE || x->kind == BUF_CHUNK)) wrong(c, "b%u belongs to chunks, in a serial phase", b);
-  if (x->kind == BUF_CHUNK && x->domain >= phase->ndomain) wrong(c, "b%u is in domain %u of %u", b, x->domain, phase->ndomain);
+  if (phase->axis < 0 && (x->kind == BUF_LANE || x->kind == BUF_CHUNK))
+    wrong(c, "b%u belongs to chunks, in a serial phase", b);
+  if (x->kind == BUF_CHUNK && x->domain >= phase->ndomain)
+    wrong(c, "b%u is in domain %u of %u", b, x->domain, phase->ndomain);
   if (write && x->kind == BUF_PARAM) wrong(c, "b%u is a parameter and written", b);
   if (!write && x->kind == BUF_LANE) wrong(c, "b%u is a lane's and read", b);
   if (!write && x->kind != BUF_PARAM && !c->written[b]) wrong(c, "b%u is read before it is written", b);
@@ -60,14 +65,18 @@ static void check_access(Check *c, const Nest *n, uint32_t number) {
     if (a < AXIS_MAX && !(s->axes >> a & 1)) continue;
     const Index *ix = &i->at.at[k++];
     uint64_t size = a < AXIS_MAX ? axis_limit(c, a) : s->dim[a - AXIS_MAX];
-    if (ix->kind == IX_VALUE && i->kind == LI_LOAD && !i->guard) wrong(c, "%%%u: a computed index without a guard", number);
+    if (ix->kind == IX_VALUE && i->kind == LI_LOAD && !i->guard)
+      wrong(c, "%%%u: a computed index without a guard", number);
     if (ix->kind == IX_VALUE && i->kind == LI_STORE) wrong(c, "%%%u: a store at a computed index", number);
-    if (ix->kind == IX_VALUE && i->kind == LI_REDUCE && i->from != FROM_BEFORE) wrong(c, "%%%u: a scatter that begins anew", number);
-    if (ix->kind == IX_CONST && !i->guard && size && (ix->plus < 0 || (uint64_t)ix->plus >= size)) wrong(c, "%%%u: index %d of %llu", number, ix->plus, (unsigned long long)size);
+    if (ix->kind == IX_VALUE && i->kind == LI_REDUCE && i->from != FROM_BEFORE)
+      wrong(c, "%%%u: a scatter that begins anew", number);
+    if (ix->kind == IX_CONST && !i->guard && size && (ix->plus < 0 || (uint64_t)ix->plus >= size))
+      wrong(c, "%%%u: index %d of %llu", number, ix->plus, (unsigned long long)size);
     if (ix->kind != IX_LOOP || i->guard || i->kind == LI_RANDOM) continue;
     const Loop *l = &n->loop[ix->loop];
     if (size == 0) {
-      if (l->kind == LOOP_SIZE || l->axis != a || ix->plus) wrong(c, "%%%u: axis %u is not walked by its own loop", number, a);
+      if (l->kind == LOOP_SIZE || l->axis != a || ix->plus)
+        wrong(c, "%%%u: axis %u is not walked by its own loop", number, a);
     } else if (l->kind != LOOP_SIZE || ix->plus < 0 || l->size + (uint64_t)ix->plus > size) {
       wrong(c, "%%%u: loop %u leaves a size of %llu", number, ix->loop, (unsigned long long)size);
     }
@@ -77,8 +86,10 @@ static void check_access(Check *c, const Nest *n, uint32_t number) {
 static void check_nest(Check *c, const Nest *n) {
   const LoopPhase *phase = &c->p->phases.at[c->phase];
   for (uint32_t l = 0; l < n->nloop; l++) {
-    if (n->loop[l].kind == LOOP_ROWS && (int32_t)n->loop[l].axis != phase->axis) wrong(c, "loop %u is over rows of another plate", l);
-    if (n->loop[l].kind == LOOP_AXIS && (int32_t)n->loop[l].axis == phase->axis) wrong(c, "loop %u is over all rows of the chunked plate", l);
+    if (n->loop[l].kind == LOOP_ROWS && (int32_t)n->loop[l].axis != phase->axis)
+      wrong(c, "loop %u is over rows of another plate", l);
+    if (n->loop[l].kind == LOOP_AXIS && (int32_t)n->loop[l].axis == phase->axis)
+      wrong(c, "loop %u is over all rows of the chunked plate", l);
   }
   for (uint32_t k = 0; k < n->instr.n; k++) {
     const LoopInstr *i = &n->instr.at[k];
@@ -90,10 +101,12 @@ static void check_nest(Check *c, const Nest *n) {
     for (uint32_t a = 0; a < i->at.n; a++) {
       const Index *ix = &i->at.at[a];
       if (ix->kind == IX_VALUE && ix->value >= k) wrong(c, "%%%u is indexed by a later instruction", k);
-      uint32_t d = ix->kind == IX_LOOP ? ix->loop + 1 : ix->kind == IX_VALUE && ix->value < k ? n->instr.at[ix->value].depth : 0;
+      uint32_t d = ix->kind == IX_LOOP ? ix->loop + 1 : 0;
+      if (ix->kind == IX_VALUE && ix->value < k) d = n->instr.at[ix->value].depth;
       if (d > depth) depth = d;
     }
-    if (i->depth < depth || i->depth > n->nloop) wrong(c, "%%%u stands at depth %u of %u, and uses depth %u", k, i->depth, n->nloop, depth);
+    if (i->depth < depth || i->depth > n->nloop)
+      wrong(c, "%%%u stands at depth %u of %u, and uses depth %u", k, i->depth, n->nloop, depth);
     switch (i->kind) {
       case LI_LOAD:   check_buffer(c, i->buf, false); break;
       case LI_STORE:  case LI_REDUCE: check_buffer(c, i->buf, true); break;
@@ -123,7 +136,8 @@ static void live(const Check *c, Life *s, Buf b, bool write, uint32_t step, uint
   if (!s[b].used) s[b] = (Life){true, write, step, step};
   s[b].written |= write;
   s[b].last = step;
-  if (step >= from && step < to && s[b].first < from) s[b].last = to - 1;      /* read again by the next block */
+  /* read again by the next block */
+  if (step >= from && step < to && s[b].first < from) s[b].last = to - 1;
   if (step >= to && s[b].first > from && s[b].first < to) s[b].first = from;
 }
 
@@ -135,10 +149,15 @@ static void check_overlap(Check *c, const LoopPhase *phase) {
   for (to = from; to < phase->steps.n && phase->steps.at[to].streamed;) to++;
   for (uint32_t i = 0; i < phase->steps.n; i++) {
     const Step *step = &phase->steps.at[i];
-    if (step->is_call) live(c, s, step->call.a, false, i, from, to), live(c, s, step->call.b, false, i, from, to), live(c, s, step->call.c, true, i, from, to);
+    if (step->is_call) {
+      live(c, s, step->call.a, false, i, from, to);
+      live(c, s, step->call.b, false, i, from, to);
+      live(c, s, step->call.c, true, i, from, to);
+    }
     for (uint32_t k = 0; !step->is_call && k < step->nest.instr.n; k++) {
       const LoopInstr *in = &step->nest.instr.at[k];
-      if (in->kind == LI_LOAD || in->kind == LI_STORE || in->kind == LI_REDUCE) live(c, s, in->buf, in->kind != LI_LOAD, i, from, to);
+      if (in->kind == LI_LOAD || in->kind == LI_STORE || in->kind == LI_REDUCE)
+        live(c, s, in->buf, in->kind != LI_LOAD, i, from, to);
     }
     if (step->streamed && (i < from || i >= to)) wrong(c, "streamed steps are not together");
   }
@@ -153,7 +172,8 @@ static void check_overlap(Check *c, const LoopPhase *phase) {
         if (x->shape->axes >> axis & 1 && axis_limit(c, axis)) p *= axis_limit(c, axis);
         if (y->shape->axes >> axis & 1 && axis_limit(c, axis)) q *= axis_limit(c, axis);
       }
-      if (x->offset < y->offset + q * c->p->real_bytes && y->offset < x->offset + p * c->p->real_bytes) wrong(c, "b%u and b%u overlap while both are in use", b, a);
+      if (x->offset < y->offset + q * c->p->real_bytes && y->offset < x->offset + p * c->p->real_bytes)
+        wrong(c, "b%u and b%u overlap while both are in use", b, a);
     }
   }
   arena_free(scratch);
@@ -176,7 +196,8 @@ bool loops_verify(const LoopProgram *p, FILE *why) {
       if (p->buffers.at[b].kind == BUF_CHUNK) c.written[b] = false;
       if (p->buffers.at[b].kind != BUF_LANE || !c.written[b]) continue;
       for (Buf o = 0; o < p->buffers.n; o++)
-        if (p->buffers.at[o].kind == BUF_GLOBAL && p->buffers.at[o].value == p->buffers.at[b].value) mark_written(&c, o);
+        if (p->buffers.at[o].kind == BUF_GLOBAL && p->buffers.at[o].value == p->buffers.at[b].value)
+          mark_written(&c, o);
     }
   }
   arena_free(scratch);

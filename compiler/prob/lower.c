@@ -98,7 +98,9 @@ Val lower_log_density(Lower *l, Env *env, const Site *site, Val x) {
   note_run(l, site->program, env);
   DistValue d = dist_in(l, env, &site->dist);
   l->g->span = site->span;
+  unsigned errors = diag_errors(l->p->t->diag);
   Val v = dist_member(l->p->t, l->g, &d, "logpdf", x, NULL, 0);
+  if (v == NO_VAL && diag_errors(l->p->t->diag) != errors) return graph_const(l->g, 0);
   if (v == NO_VAL) {
     DiagItem *item = diag_at(l->p->t->diag, E0503, site->dist.span, "`%s` has no density", site->dist.decl->name);
     diag_label(item, site->dist.decl->name_span, "it says no `logpdf`");
@@ -143,7 +145,9 @@ static Env *env_of(Lower *l, const Path *path) {
     if (path->copy) name = name_printf("%s#%u", name, path->copy);
     l->g->span = site->span;
     uint32_t draw = graph_draw(l->g, (Draw){name, site->span, false});
+    unsigned errors = diag_errors(t->diag);
     Val v = dist_member(t, l->g, &d, "sample", NO_VAL, event, draw);
+    if (v == NO_VAL && diag_errors(t->diag) != errors) v = graph_const(l->g, 0);
     if (v == NO_VAL) {
       DiagItem *item = diag_at(t->diag, E0503, site->dist.span, "`%s` cannot be drawn from", site->dist.decl->name);
       diag_label(item, site->dist.decl->name_span, "it says no `sample`");

@@ -563,6 +563,14 @@ static void calls_itself(Checker *c, const Decl *d, Span at) {
   diag_help(i, "to repeat a layer, write `for l in 1..L { h[l] = ... h[l-1] ... }`");
 }
 
+enum { MOST_CALLS = 200000 };
+static void calls_too_much(Checker *c, const Decl *d, Span at) {
+  vec_push(c->arena, &c->endless, d);
+  DiagItem *i = diag_at(c->diag, E0205, at, "this model expands to more than %d calls", MOST_CALLS);
+  diag_label(i, d->name_span, "`%s` was being called", d->name);
+  diag_note(i, "calls are expanded when compiled; a function that calls itself twice doubles with each level");
+}
+
 static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value *piped, Span at) {
   const Decl *d = f->decl;
   if (is_endless(c, d)) return v_bad(at);
@@ -599,6 +607,7 @@ static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value 
   bool returned = false;
   Program *program = c->program;
   inner->program = NULL;
+  if (++c->calls > MOST_CALLS) { calls_too_much(c, d, at); c->path = outer; return v_bad(at); }
   if (++c->depth > 200) {
     c->depth--;
     calls_itself(c, d, at);
@@ -640,6 +649,7 @@ static Value call_fun(Checker *c, Scope *s, const Function *f, Args args, Value 
   if (is_endless(c, f->decl)) return v_bad(at);
   if (!bind_params(c, inner, f->decl, &f->decl->as.fun.params, piped, s, &args, NULL, NULL, at)) return v_bad(at);
   uint32_t told = diag_count(c->diag);
+  if (++c->calls > MOST_CALLS) { calls_too_much(c, f->decl, at); return v_bad(at); }
   if (++c->depth > 200) { c->depth--; calls_itself(c, f->decl, at); return v_bad(at); }
   Value v = eval(c, inner, f->decl->as.fun.body);
   c->depth--;

@@ -275,6 +275,9 @@ bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_
   for (uint32_t i = 0; i < d->copies_rank; i++) dim[(*rank)++] = d->copies[i];
   for (uint32_t i = 0; i < lead; i++) dim[(*rank)++] = lead_dim[i];
   for (uint32_t i = 0; i < own; i++) dim[(*rank)++] = own_dim[i];
+  double elements = 1;
+  for (uint32_t i = 0; i < *rank; i++) elements *= dim[i];
+  if (elements > 2147483647.0) { diag_mark(diag_at(c->diag, E0304, at, "a value may have at most 2147483647 elements"), "%.0f", elements); return false; }
   return true;
 }
 Range dist_support(Checker *c, const DistValue *d) {
@@ -346,6 +349,7 @@ static bool member_scope(Checker *c, const DistValue *d, bool vector, MemberScop
   if (vector)
     for (uint32_t i = 0; i < d->copies_rank + m->lead; i++) {
       uint32_t size = i < d->copies_rank ? d->copies[i] : m->dim[i - d->copies_rank];
+      if (!axis_room(c, NULL, 0, d->span)) return false;
       m->axis[i] = graph_axis(c->g, (Axis){.name = c->nested ? name_printf("element_%u_%u", i, c->nested) : name_printf("element_%u", i), .kind = AXIS_INDEX, .size = size, .parent = -1});
       m->axes |= (AxisSet)1 << m->axis[i];
     }
@@ -378,12 +382,19 @@ static const Member *member_of(const DistValue *d, Name name) {
   return m ? m : member_find(&d->decl->as.dist.members, name);
 }
 static void bind_member(Checker *c, Scope *s, const DistValue *d, Name name, uint32_t depth) {
-  if (scope_find(s, name) || depth > 50) return;
   const Member *m = member_of(d, name);
   if (!m) return;
+  if (scope_find(s, name)) {
+    for (uint32_t i = 0; i < c->members.n; i++)
+      if (c->members.at[i] == m && scope_find(s, name)->value.kind == V_BAD) diag_at(c->diag, E0205, m->name_span, "`%s` of `%s` is defined by itself", name, d->decl->name);
+    return;
+  }
+  scope_bind(c, s, name, v_bad(m->span), m->span);           /* until it is known; whoever needs it before goes in a circle */
+  vec_push(c->arena, &c->members, m);
   bind_members(c, s, d, m->body, depth + 1);
   Value v = eval(c, s, m->body);
-  scope_bind(c, s, name, v, m->span);
+  c->members.n--;
+  scope_find(s, name)->value = v;
 }
 static void bind_args(Checker *c, Scope *s, const DistValue *d, const Args *a, uint32_t depth) {
   for (uint32_t i = 0; i < a->n; i++) bind_members(c, s, d, a->at[i].value, depth);

@@ -376,7 +376,12 @@ static Value eval_matmul(Checker *c, Scope *s, const Expr *e) {
     else if (sa->rank == 0 || sb->rank == 0) diag_help(i, "a scalar is multiplied with `*`");
     return v_bad(e->span);
   }
-  if (sa->rank + sb->rank - 2 > DIM_MAX) { diag_at(c->diag, E0304, e->span, "a value may have at most %d event axes", DIM_MAX); return v_bad(e->span); }
+  if (sa->rank + sb->rank - 1 > DIM_MAX) {                /* those of the result and the one that is summed */
+    DiagItem *i = diag_at(c->diag, E0304, e->as.op.op_span, "a product may run over at most %d event axes", DIM_MAX);
+    label_operand(c, i, a, e->as.op.a->span);
+    label_operand(c, i, b, e->as.op.b->span);
+    return v_bad(e->span);
+  }
   c->g->span = e->span;
   return v_node(graph_matmul(c->g, a, b), e->span);
 }
@@ -581,6 +586,8 @@ static Value eval_index(Checker *c, Scope *s, const Expr *e) {
       for (uint32_t i = 0; i < index->n; i++)
         if (!want_size(c, s, index->at[i].value, &d->copies[d->copies_rank++])) return v_bad(e->span);
       d->span = e->span;
+      uint32_t rank, dim[DIM_MAX];
+      if (!dist_event(c, d, e->span, &rank, dim)) return v_bad(e->span);
       return (Value){.kind = V_DIST, .span = e->span, .as.dist = d};
     }
     case V_NODE: return index_node(c, s, v.as.node, index, base->span, e->span);
@@ -624,6 +631,7 @@ static bool bind_index(Checker *c, Scope *s, Scope *inner, const Binder *b, uint
   for (Scope *p = inner; p; p = p->parent)
     for (uint32_t i = 0; i < p->bindings.n; i++) level += p->bindings.at[i].name == b->name;
   if (level) name = name_printf("%s_%u", b->name, level);
+  if (!axis_room(c, name, (uint32_t)(last - first + 1), b->span)) return false;
   *axis = graph_axis(c->g, (Axis){.name = name, .kind = AXIS_INDEX, .size = (uint32_t)(last - first + 1), .parent = -1});
   Val at = graph_op2(c->g, OP_add, graph_iota_axis(c->g, *axis), graph_const(c->g, first));
   scope_bind(c, inner, b->name, v_node(at, b->name_span), b->name_span);

@@ -317,6 +317,12 @@ Value drawn_value(Checker *c, Program *p, Name name, Span at) {
   const Local *local = NULL;
   for (uint32_t i = 0; i < p->locals.n && !site; i++)
     if (p->locals.at[i].name == name) local = &p->locals.at[i];
+  if (!site && !local && p->state == PROGRAM_BUSY && program_draws(p, name)) {
+    DiagItem *d = diag_at(c->diag, E0205, at, "`%s.%s` is needed before it is drawn", p->name, name);
+    diag_label(d, p->span, "this program needs one that needs it");
+    diag_help(d, "programs may read one another in one direction only");
+    return v_bad(at);
+  }
   if (!site && !local) {
     if (program_failed(p, name) || (p->failed.n && !program_draws(p, name))) return v_bad(at);
     uint32_t length = (uint32_t)strlen(name);
@@ -418,6 +424,7 @@ Value eval_expectation(Checker *c, Scope *s, const Expr *index, const Expr *call
     for (uint32_t i = 0; i < c->within.n && axis >= 0; i++)
       if (c->within.at[i].particles == axis) { name = name_printf("%s_inner", name); axis = -1; }
     if (axis < 0) {
+      if (!axis_room(c, NULL, 0, at)) return v_bad(at);
       axis = (int32_t)graph_axis(c->g, (Axis){.name = name, .kind = AXIS_PARTICLE, .parent = -1});
       SviAxis a = {.name = name, .parent = -1, .kind = 1, .fallback = n};
       while (c->t->axes.n < (uint32_t)axis) { SviAxis filler = {.name = c->g->axis.at[c->t->axes.n].name, .parent = -1, .kind = 2, .fallback = c->g->axis.at[c->t->axes.n].size}; vec_push(c->arena, &c->t->axes, filler); }

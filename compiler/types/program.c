@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { MOST_TURNS = 10000, MOST_START = 4000000 };
+
 static Scope *body_scope(Scope *s) {
   while (s->parent) s = s->parent;
   return s;
@@ -316,6 +318,10 @@ static bool init_value(Checker *c, Scope *s, const Expr *e, const TypeInfo *t, S
         p->init.kind = SVI_INIT_VALUES, p->init.nvalue = 1, p->init.value = x;
         return true;
       }
+      if (shape_event_size(shape_of(c->g, n)) > MOST_START) {
+        diag_help(diag_at(c->diag, E0303, e->span, "an initial value computed when compiled has at most %d elements", MOST_START), "draw it: `init.normal(0.1)`");
+        return false;
+      }
       EvalInput in = {0};                                /* any expression of constants */
       EvalResult out;
       char error[256];
@@ -521,7 +527,8 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
         poison(c, body_scope(s), &st->as.loop.body);
         return none;
       }
-      int64_t by = r.as.range.by, turns = 0;
+      int64_t by = r.as.range.by, first = r.as.range.first, last = r.as.range.last;
+      int64_t turns = (by > 0 ? last - first : first - last) < 0 ? 0 : (last - first) / by + 1;
       if (re->kind == EX_RANGE && !re->as.range.by && re->as.range.last->kind == EX_NUMBER && r.as.range.first > r.as.range.last) {
         /* 2..L may well be empty; L-1..1 was meant to count down */
         DiagItem *i = diag_at(c->diag, E0303, re->span, "this loop has no turns: %d..%d is empty", r.as.range.first, r.as.range.last);
@@ -529,12 +536,14 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
         poison(c, body_scope(s), &st->as.loop.body);
         return none;
       }
-      for (int64_t i = r.as.range.first; by > 0 ? i <= r.as.range.last : i >= r.as.range.last; i += by) {
-        if (++turns > 10000) {
-          diag_help(diag_at(c->diag, E0303, re->span, "this loop has more than 10000 turns"), "loops are unrolled when compiled; for many alike, use a plate or `D(...)[n]`");
-          poison(c, body_scope(s), &st->as.loop.body);
-          return none;
-        }
+      c->turns += (uint64_t)turns;
+      if (turns > MOST_TURNS || c->turns > MOST_TURNS) {
+        diag_help(diag_at(c->diag, E0303, re->span, turns > MOST_TURNS ? "this loop has more than %d turns" : "loops of this model have more than %d turns together", MOST_TURNS),
+                  "loops are unrolled when compiled; for many alike, use a plate or `D(...)[n]`");
+        poison(c, body_scope(s), &st->as.loop.body);
+        return none;
+      }
+      for (int64_t i = first; by > 0 ? i <= last : i >= last; i += by) {
         Scope *inner = scope_new(c, s, NULL);
         scope_bind(c, inner, st->as.loop.name, v_node(graph_const(c->g, (double)i), st->as.loop.name_span), st->as.loop.name_span);
         unsigned errors = diag_errors(c->diag);

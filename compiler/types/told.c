@@ -133,6 +133,19 @@ void poison(Checker *c, Scope *s, const Stmts *body) {
   }
 }
 
+/* Axes are bits of a set.  Some are kept for the elements of distributions, which lowering makes. */
+bool axis_room(Checker *c, Name index, uint32_t size, Span at) {
+  uint32_t most = c->g == c->t->graph ? AXIS_MAX - 12 : AXIS_MAX;
+  if (c->g->axis.n < most) return true;
+  for (uint32_t i = 0; index && i < c->g->axis.n; i++)
+    if (c->g->axis.at[i].kind == AXIS_INDEX && c->g->axis.at[i].name == index && c->g->axis.at[i].size == size) return true;
+  if (c->crowded) return false;
+  c->crowded = true;
+  DiagItem *d = diag_at(c->diag, E0304, at, "too many plates, particles and index variables: a model may have %d in all", AXIS_MAX - 12);
+  diag_help(d, "index variables of one name and range count once: use the same few names");
+  return false;
+}
+
 /* Does this value of the template need the variable `name`? */
 static bool reads(const Graph *g, Val v, Name name, uint8_t *seen) {
   const Node *n = node_of(g, v);

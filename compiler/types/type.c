@@ -75,6 +75,9 @@ bool type_eval(Checker *c, Scope *s, const Type *t, TypeInfo *out) {
       if (out->rank == DIM_MAX) { diag_at(c->diag, E0304, t->span, "a value may have at most %d event axes", DIM_MAX); return false; }
       if (!want_size(c, s, t->sizes.at[g].at[k], &out->dim[out->rank++])) return false;
     }
+  double elements_in = 1;
+  for (uint32_t i = 0; i < out->rank; i++) elements_in *= out->dim[i];
+  if (elements_in > 2147483647.0) { diag_mark(diag_at(c->diag, E0304, t->span, "a value may have at most 2147483647 elements"), "%.0f", elements_in); return false; }
   if (own == 2 && out->rank == 1) out->dim[out->rank++] = out->dim[0];          /* cholesky[K] is K by K */
   if (out->rank < own) {
     diag_help(diag_at(c->diag, E0207, t->span, "`%s` needs its size", t->element), "write `%s[3]`", t->element);

@@ -75,6 +75,9 @@ typedef struct Checker {
   uint32_t draw;                      /* draw to use for randomness in a dist member */
   AxisSet  draw_axes; const Shape *draw_shape;
   uint32_t depth, nested;             /* nested: members of distributions being evaluated inside one another */
+  uint64_t turns, calls;              /* of all loops, of functions and nets so far */
+  VEC(const Member *) members;        /* of distributions, being evaluated */
+  bool     crowded;                   /* that there are too many axes was told */
   VEC(const Decl *) endless;          /* called themselves without end: not expanded again */
 } Checker;
 
@@ -136,6 +139,7 @@ Name        name_meant  (Name wrong, const Name *candidates, size_t n);         
 Span        defined_at  (const Stmts *body, Name name, bool *inside);
 void        poison      (Checker *c, Scope *s, const Stmts *body);
 void        tell_not_known(Checker *c, DiagItem *i, Val v);
+bool        axis_room     (Checker *c, Name index, uint32_t size, Span at);                 /* may another axis be made?  False after a message */
 bool        is_known      (Checker *c, Val v);                                              /* needs no option, data or parameter */
 bool        reads_variable(Checker *c, Val v, Name name);                                   /* in the template */
 

@@ -6,7 +6,8 @@ START_TEST(every_elementwise_op_gives_what_its_row_says) {
   uint32_t bytes = widths[_i];
   program_new(bytes);
   enum { N = 150 };
-  Buf a = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(N)), b = buffer(BUF_PARAM, 0, 0, DIMS(N)), c = buffer(BUF_PARAM, N, 0, DIMS(N));
+  Buf a = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(N)), b = buffer(BUF_PARAM, 0, 0, DIMS(N)),
+      c = buffer(BUF_PARAM, N, 0, DIMS(N));
   World *w = world_new(bytes);
   uint32_t slot = 0;
   static const struct { OpKind op; int n; } ops[] = {
@@ -19,11 +20,13 @@ START_TEST(every_elementwise_op_gives_what_its_row_says) {
 #undef TERNARY
   };
   for (size_t i = 0; i < LEN(ops); i++) {
-    if (ops[i].op == OP_gamma_grad) continue;           /* of the runtime, not inlined; the next test calls it */
+    if (ops[i].op == OP_gamma_grad) continue; /* of the runtime, not inlined; the next test calls it */
     if (i % 8 == 0) nest_new(false), loop_rows(), loop_size(N), slot = i / 8 % 4;
     Buf out = buffer(BUF_OUT, slot, AXIS(IMAGE), DIMS(8, N));
     uint32_t x = load(a, AT(at_loop(0), at_loop(1))), y = load(b, AT(at_loop(1))), z = load(c, AT(at_loop(1)));
-    uint32_t v = ops[i].n == 1 ? op1(ops[i].op, x) : ops[i].n == 2 ? op2(ops[i].op, x, y) : op3(ops[i].op, op2(OP_lt, x, y), y, z);
+    uint32_t v = ops[i].n == 1   ? op1(ops[i].op, x)
+                 : ops[i].n == 2 ? op2(ops[i].op, x, y)
+                                 : op3(ops[i].op, op2(OP_lt, x, y), y, z);
     store(out, AT(at_loop(0), at_const((int32_t)(i % 8)), at_loop(1)), v);
   }
   program_agrees(w, bytes == 4 ? 2e-4 : 1e-9);
@@ -52,7 +55,8 @@ START_TEST(comparisons_are_numbers_and_select_takes_any_number) {
   uint32_t x = load(a, AT(at_loop(0))), less = op2(OP_lt, x, number(0.5));
   store(out, AT(at_const(0), at_loop(0)), op2(OP_add, less, less));
   store(out, AT(at_const(1), at_loop(0)), op3(OP_select, less, x, number(7)));
-  store(out, AT(at_const(2), at_loop(0)), op3(OP_select, op1(OP_floor, op2(OP_mul, x, number(2))), x, number(-7)));
+  store(out, AT(at_const(2), at_loop(0)),
+        op3(OP_select, op1(OP_floor, op2(OP_mul, x, number(2))), x, number(-7)));
   store(out, AT(at_const(3), at_loop(0)), op1(OP_sign, op2(OP_sub, x, number(0.5))));
   World *w = world_new(4);
   float *p = (float *)w->bytes;
@@ -83,13 +87,16 @@ START_TEST(options_counts_and_indices_are_numbers) {
   loop_rows();
   loop_size(5);
   uint32_t option = add((LoopInstr){.kind = LI_OPTION, .id = 2});
-  uint32_t here = add((LoopInstr){.kind = LI_COUNT, .id = IMAGE}), all = add((LoopInstr){.kind = LI_COUNT, .id = IMAGE, .kind2 = 1});
+  uint32_t here = add((LoopInstr){.kind = LI_COUNT, .id = IMAGE}),
+           all = add((LoopInstr){.kind = LI_COUNT, .id = IMAGE, .kind2 = 1});
   uint32_t classes = add((LoopInstr){.kind = LI_COUNT, .id = CLASS});
-  uint32_t row = add((LoopInstr){.kind = LI_IOTA, .at = AT(at_loop(0))}), dim = add((LoopInstr){.kind = LI_IOTA, .at = AT(at_plus(1, 2))});
+  uint32_t row = add((LoopInstr){.kind = LI_IOTA, .at = AT(at_loop(0))}),
+           dim = add((LoopInstr){.kind = LI_IOTA, .at = AT(at_plus(1, 2))});
   uint32_t inside = add((LoopInstr){.kind = LI_INSIDE, .at = AT(at_loop(1)), .lo = 1, .hi = 4});
   uint32_t s = op2(OP_add, op2(OP_mul, option, here), op2(OP_mul, all, classes));
   s = op2(OP_add, s, op2(OP_add, op2(OP_mul, row, number(100)), dim));
-  store(out, AT(at_loop(0), at_loop(1)), op3(OP_select, inside, s, op2(OP_neg, s, s) /* one argument is read */));
+  store(out, AT(at_loop(0), at_loop(1)),
+        op3(OP_select, inside, s, op2(OP_neg, s, s) /* one argument is read */));
   store(mark, AT(at_loop(0), at_loop(1)), inside);
   World *w = world_new(bytes), *got = world_copy(w);
   program_agrees(w, tolerance_of(bytes));
@@ -97,7 +104,8 @@ START_TEST(options_counts_and_indices_are_numbers) {
   run_in(&c, got);
   for (uint32_t r = 0; r < 9; r++) for (uint32_t d = 0; d < 5; d++) {
     double expected = 2.25 * IMAGES + TOTAL * CLASSES + (5 + r) * 100.0 + d + 2;
-    ck_assert_double_eq_tol(real_at(got, got->out[0], (5 + r) * 5 + d), d >= 1 && d < 4 ? expected : -expected, 1e-3);
+    ck_assert_double_eq_tol(real_at(got, got->out[0], (5 + r) * 5 + d),
+                            d >= 1 && d < 4 ? expected : -expected, 1e-3);
   }
   compiled_free(&c);
   world_free(got);
@@ -120,7 +128,8 @@ START_TEST(accesses_of_every_kind_find_their_element) {
   uint32_t gathered = load(table, AT(at_value(pick), at_loop(1)));
   uint32_t far = add((LoopInstr){.kind = LI_LOAD, .buf = table, .guard = true,
                                  .at = AT(at_value(op2(OP_mul, pick, number(-3))), at_plus(1, 2))});
-  uint32_t before = add((LoopInstr){.kind = LI_LOAD, .buf = wide, .guard = true, .at = AT(at_plus(0, -1), at_loop(1))});
+  uint32_t before =
+      add((LoopInstr){.kind = LI_LOAD, .buf = wide, .guard = true, .at = AT(at_plus(0, -1), at_loop(1))});
   uint32_t own = load(kept, AT(at_loop(0), at_loop(1)));
   uint32_t user = load(users, AT(at_value(pick), at_const(1)));
   store(out, AT(at_loop(0), at_const(0), at_loop(1)), op2(OP_add, op2(OP_mul, x, last), gathered));
@@ -134,14 +143,17 @@ END_TEST
 
 START_TEST(an_index_that_is_no_number_is_clamped) {
   program_new(4);
-  Buf table = buffer(BUF_PARAM, 0, 0, DIMS(6)), at = buffer(BUF_PARAM, 100, 0, DIMS(40)), out = buffer(BUF_GLOBAL, 0, 0, DIMS(40));
+  Buf table = buffer(BUF_PARAM, 0, 0, DIMS(6)), at = buffer(BUF_PARAM, 100, 0, DIMS(40)),
+      out = buffer(BUF_GLOBAL, 0, 0, DIMS(40));
   nest_new(false);
   loop_size(40);
   uint32_t i = load(at, AT(at_loop(0)));
-  store(out, AT(at_loop(0)), add((LoopInstr){.kind = LI_LOAD, .buf = table, .guard = true, .at = AT(at_value(i))}));
+  store(out, AT(at_loop(0)),
+        add((LoopInstr){.kind = LI_LOAD, .buf = table, .guard = true, .at = AT(at_value(i))}));
   World *w = world_new(4);
   float *p = (float *)w->bytes, *index = p + 100;
-  index[0] = NAN, index[1] = INFINITY, index[2] = -INFINITY, index[3] = 1e30f, index[4] = 4.0f, index[5] = -2.0f;
+  index[0] = NAN, index[1] = INFINITY, index[2] = -INFINITY, index[3] = 1e30f, index[4] = 4.0f,
+  index[5] = -2.0f;
   Compiled c = compile(2, NULL);
   run_in(&c, w);
   const float *g = w->call.global;
@@ -158,7 +170,8 @@ START_TEST(padding_reads_nothing_outside) {
   loop_rows();
   loop_size(100);
   uint32_t inside = add((LoopInstr){.kind = LI_INSIDE, .at = AT(at_loop(1)), .lo = 30, .hi = 70});
-  uint32_t x = add((LoopInstr){.kind = LI_LOAD, .buf = a, .guard = true, .at = AT(at_loop(0), at_plus(1, -30))});
+  uint32_t x =
+      add((LoopInstr){.kind = LI_LOAD, .buf = a, .guard = true, .at = AT(at_loop(0), at_plus(1, -30))});
   store(out, AT(at_loop(0), at_loop(1)), op3(OP_select, inside, x, number(0)));
   World *w = world_new(4);
   program_agrees(w, 0);
@@ -174,13 +187,20 @@ static void random_program(uint32_t bytes, RandomKind kind, bool stream) {
   nest_new(false);
   loop_size(7);
   loop_size(11);
-  uint32_t v = add((LoopInstr){.kind = LI_RANDOM, .kind2 = (uint8_t)kind, .id = 1, .shape = shape_n(0, DIMS(7, 11)), .at = AT(at_loop(0), at_loop(1))});
+  uint32_t v = add((LoopInstr){.kind = LI_RANDOM,
+                               .kind2 = (uint8_t)kind,
+                               .id = 1,
+                               .shape = shape_n(0, DIMS(7, 11)),
+                               .at = AT(at_loop(0), at_loop(1))});
   store(once, AT(at_loop(0), at_loop(1)), v);
   nest_new(stream);
   loop_rows();
   loop_axis(K);
   loop_size(5);
-  v = add((LoopInstr){.kind = LI_RANDOM, .kind2 = (uint8_t)kind, .id = 3, .shape = shape_n(AXIS(IMAGE) | AXIS(K), DIMS(5)),
+  v = add((LoopInstr){.kind = LI_RANDOM,
+                      .kind2 = (uint8_t)kind,
+                      .id = 3,
+                      .shape = shape_n(AXIS(IMAGE) | AXIS(K), DIMS(5)),
                       .at = AT(at_loop(0), at_loop(1), at_loop(2))});
   store(rows, AT(at_loop(0), at_loop(1), at_loop(2)), v);
 }
@@ -192,7 +212,8 @@ START_TEST(draws_are_the_native_kernels_bit_for_bit) {
   static const int levels[] = {0, 2};
   for (size_t i = 0; i < LEN(levels); i++) {
     World *got = world_new(bytes), *expected = world_copy(got);
-    Compiled c = compile(levels[i], "x86-64");          /* without fused multiply-add, as the native kernels are compiled */
+    Compiled c =
+        compile(levels[i], "x86-64"); /* without fused multiply-add, as the native kernels are compiled */
     run_in(&c, got);
     interpret(expected);
     worlds_agree(got, expected, 0);
@@ -214,7 +235,8 @@ START_TEST(draws_do_not_depend_on_how_rows_and_particles_are_cut) {
     run_in(&c, b);
   }
   worlds_agree(a, b, 0);
-  ck_assert_float_eq(((float *)a->out[0])[(2 * PARTICLES + 4) * 5 + 1], svi_uniform_f32(a->key[3][0], a->key[3][1], a->rows[IMAGE][2], 4 * 5 + 1));
+  ck_assert_float_eq(((float *)a->out[0])[(2 * PARTICLES + 4) * 5 + 1],
+                     svi_uniform_f32(a->key[3][0], a->key[3][1], a->rows[IMAGE][2], 4 * 5 + 1));
   compiled_free(&c);
   world_free(a);
   world_free(b);
@@ -235,8 +257,9 @@ START_TEST(a_sampler_gets_key_counter_and_argument) {
   Compiled c = compile(2, NULL);
   run_in(&c, w);
   for (uint32_t r = 0; r < 9; r++) for (uint32_t d = 0; d < 3; d++) {
-    float expected = svi_standard_gamma_f32(w->key[2][0], w->key[2][1], w->rows[IMAGE][5 + r], d, ((const float *)w->call.param)[d]);
-    ck_assert_float_eq(((float *)w->out[0])[(5 + r) * 3 + d], expected);
+      float expected = svi_standard_gamma_f32(w->key[2][0], w->key[2][1], w->rows[IMAGE][5 + r], d,
+                                              ((const float *)w->call.param)[d]);
+      ck_assert_float_eq(((float *)w->out[0])[(5 + r) * 3 + d], expected);
   }
   compiled_free(&c);
   world_free(w);
@@ -293,7 +316,8 @@ START_TEST(a_column_sum_is_the_sum_of_the_columns) {
     for (int r = 0; r < 9; r++) for (int j = 0; j < COLUMNS; j++) expected[j] += (double)in[r * COLUMNS + j];
     run_in(&c, w);
   }
-  for (int j = 0; j < COLUMNS; j++) ck_assert_double_eq_tol((double)((float *)w->chunk.lane)[16 + j], expected[j], 1e-4);
+  for (int j = 0; j < COLUMNS; j++)
+    ck_assert_double_eq_tol((double)((float *)w->chunk.lane)[16 + j], expected[j], 1e-4);
   compiled_free(&c);
   world_free(w);
 }
@@ -301,10 +325,16 @@ END_TEST
 
 START_TEST(logsumexp_takes_infinities_and_large_numbers) {
   static const float rows[][4] = {
-    {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, {-INFINITY, 1, -INFINITY, 1}, {1000, 1000, 999, -1000}, {0, INFINITY, 3, 4},
-    {NAN, 1, 2, 3}, {-INFINITY, -INFINITY, NAN, 1}, {-1e30f, -1e30f, -1e30f, -1e30f},
+      {-INFINITY, -INFINITY, -INFINITY, -INFINITY},
+      {-INFINITY, 1, -INFINITY, 1},
+      {1000, 1000, 999, -1000},
+      {0, INFINITY, 3, 4},
+      {NAN, 1, 2, 3},
+      {-INFINITY, -INFINITY, NAN, 1},
+      {-1e30f, -1e30f, -1e30f, -1e30f},
   };
-  static const double expected[] = {-INFINITY, 1.6931471805599453, 1000.8619948040582, INFINITY, NAN, NAN, -1e30};
+  static const double expected[] = {-INFINITY, 1.6931471805599453, 1000.8619948040582, INFINITY, NAN, NAN,
+                                    -1e30};
   for (int from_memory = 0; from_memory < 2; from_memory++) {
     program_new(4);
     Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(4)), y = buffer(BUF_CHUNK, 1024, AXIS(IMAGE), NO_DIMS);
@@ -390,9 +420,12 @@ START_TEST(streams_carry_reductions_from_block_to_block) {
   uint32_t bytes = widths[_i];
   program_new(bytes);
   phase->stream = true;
-  Buf x = buffer(BUF_CHUNK, 16, AXIS(IMAGE) | AXIS(K), DIMS(5)), shift = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(5));
-  Buf logw = buffer(BUF_CHUNK, 256, AXIS(IMAGE) | AXIS(K), NO_DIMS), total = buffer(BUF_CHUNK, 512, AXIS(IMAGE), NO_DIMS);
-  Buf mean = buffer(BUF_CHUNK, 1024, AXIS(IMAGE), DIMS(5)), lane = buffer(BUF_LANE, 0, 0, NO_DIMS), out = buffer(BUF_OUT, 0, AXIS(IMAGE), NO_DIMS);
+  Buf x = buffer(BUF_CHUNK, 16, AXIS(IMAGE) | AXIS(K), DIMS(5)),
+      shift = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(5));
+  Buf logw = buffer(BUF_CHUNK, 256, AXIS(IMAGE) | AXIS(K), NO_DIMS),
+      total = buffer(BUF_CHUNK, 512, AXIS(IMAGE), NO_DIMS);
+  Buf mean = buffer(BUF_CHUNK, 1024, AXIS(IMAGE), DIMS(5)), lane = buffer(BUF_LANE, 0, 0, NO_DIMS),
+      out = buffer(BUF_OUT, 0, AXIS(IMAGE), NO_DIMS);
   Buf all = buffer(BUF_OUT, 2, AXIS(IMAGE) | AXIS(K), DIMS(5));
   nest_new(false);
   loop_rows();
@@ -434,17 +467,65 @@ END_TEST
 START_TEST(products_get_sizes_strides_and_whether_to_add) {
   uint32_t bytes = widths[_i];
   program_new(bytes);
-  Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(6)), weight = buffer(BUF_PARAM, 0, 0, DIMS(6, 8)), y = buffer(BUF_CHUNK, 128, AXIS(IMAGE), DIMS(8));
-  Buf dw = buffer(BUF_LANE, 0, 0, DIMS(6, 8)), dw2 = buffer(BUF_LANE, 256, 0, DIMS(6, 8)), dx = buffer(BUF_CHUNK, 512, AXIS(IMAGE), DIMS(6));
-  Buf per = buffer(BUF_CHUNK, 0, AXIS(IMAGE) | AXIS(K), DIMS(6)), q = buffer(BUF_CHUNK, 128, AXIS(IMAGE) | AXIS(K), DIMS(8));
+  Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(6)), weight = buffer(BUF_PARAM, 0, 0, DIMS(6, 8)),
+      y = buffer(BUF_CHUNK, 128, AXIS(IMAGE), DIMS(8));
+  Buf dw = buffer(BUF_LANE, 0, 0, DIMS(6, 8)), dw2 = buffer(BUF_LANE, 256, 0, DIMS(6, 8)),
+      dx = buffer(BUF_CHUNK, 512, AXIS(IMAGE), DIMS(6));
+  Buf per = buffer(BUF_CHUNK, 0, AXIS(IMAGE) | AXIS(K), DIMS(6)),
+      q = buffer(BUF_CHUNK, 128, AXIS(IMAGE) | AXIS(K), DIMS(8));
   const Extent one = {1, 0}, rows = {1, AXIS(IMAGE)};
 #define N(x) ((Extent){x, 0})
-  Call forward_ = {.kind = CALL_GEMM, .batch = one, .m = rows, .n = N(8), .k = N(6), .a = x, .b = weight, .c = y, .lda = N(6), .ldb = N(8), .ldc = N(8)};
-  Call gradient = {.kind = CALL_GEMM, .batch = one, .m = N(6), .n = N(8), .k = rows, .a = x, .b = y, .c = dw, .lda = N(6), .ldb = N(8), .ldc = N(8), .ta = true, .from = FROM_LANE};
-  Call more = gradient, back = {.kind = CALL_GEMM, .batch = one, .m = rows, .n = N(6), .k = N(8), .a = y, .b = weight, .c = dx, .lda = N(8), .ldb = N(8), .ldc = N(6), .tb = true};
+  Call forward_ = {.kind = CALL_GEMM,
+                   .batch = one,
+                   .m = rows,
+                   .n = N(8),
+                   .k = N(6),
+                   .a = x,
+                   .b = weight,
+                   .c = y,
+                   .lda = N(6),
+                   .ldb = N(8),
+                   .ldc = N(8)};
+  Call gradient = {.kind = CALL_GEMM,
+                   .batch = one,
+                   .m = N(6),
+                   .n = N(8),
+                   .k = rows,
+                   .a = x,
+                   .b = y,
+                   .c = dw,
+                   .lda = N(6),
+                   .ldb = N(8),
+                   .ldc = N(8),
+                   .ta = true,
+                   .from = FROM_LANE};
+  Call more = gradient, back = {.kind = CALL_GEMM,
+                                .batch = one,
+                                .m = rows,
+                                .n = N(6),
+                                .k = N(8),
+                                .a = y,
+                                .b = weight,
+                                .c = dx,
+                                .lda = N(8),
+                                .ldb = N(8),
+                                .ldc = N(6),
+                                .tb = true};
   more.c = dw2, more.from = FROM_IDENTITY, more.add = true;
-  Call batched = {.kind = CALL_GEMM, .batch = rows, .m = {1, AXIS(K)}, .n = N(8), .k = N(6), .a = per, .b = weight, .c = q, .lda = N(6), .ldb = N(8), .ldc = N(8),
-                  .stride_a = {6, AXIS(K)}, .stride_b = N(0), .stride_c = {8, AXIS(K)}};
+  Call batched = {.kind = CALL_GEMM,
+                  .batch = rows,
+                  .m = {1, AXIS(K)},
+                  .n = N(8),
+                  .k = N(6),
+                  .a = per,
+                  .b = weight,
+                  .c = q,
+                  .lda = N(6),
+                  .ldb = N(8),
+                  .ldc = N(8),
+                  .stride_a = {6, AXIS(K)},
+                  .stride_b = N(0),
+                  .stride_c = {8, AXIS(K)}};
   const Call *calls[] = {&forward_, &gradient, &more, &back, &batched};
   for (size_t i = 0; i < LEN(calls); i++) {
     Step s = {.is_call = true, .call = *calls[i]};
@@ -461,11 +542,20 @@ END_TEST
 
 START_TEST(columns_and_factorisations_get_their_arguments) {
   program_new(4);
-  Buf data = buffer(BUF_CHUNK, 64, AXIS(IMAGE), DIMS(784)), a = buffer(BUF_BATCH, 1, AXIS(IMAGE), DIMS(4, 4)), l = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(4, 4)), b = buffer(BUF_PARAM, 8, 0, DIMS(4, 2));
+  Buf data = buffer(BUF_CHUNK, 64, AXIS(IMAGE), DIMS(784)), a = buffer(BUF_BATCH, 1, AXIS(IMAGE), DIMS(4, 4)),
+      l = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(4, 4)), b = buffer(BUF_PARAM, 8, 0, DIMS(4, 2));
   const Extent rows = {1, AXIS(IMAGE)};
   Call load_ = {.kind = CALL_LOAD_ROWS, .column = -3, .m = rows, .c = data};
   Call cholesky = {.kind = CALL_CHOLESKY, .batch = rows, .n = N(4), .a = a, .c = l};
-  Call solve = {.kind = CALL_SOLVE_TRI, .batch = rows, .n = N(4), .m = N(2), .lower = true, .trans = false, .a = l, .b = b, .c = data};
+  Call solve = {.kind = CALL_SOLVE_TRI,
+                .batch = rows,
+                .n = N(4),
+                .m = N(2),
+                .lower = true,
+                .trans = false,
+                .a = l,
+                .b = b,
+                .c = data};
   const Call *calls[] = {&load_, &cholesky, &solve};
   World *w = world_new(4);
   for (size_t i = 0; i < LEN(calls); i++) {
@@ -495,15 +585,19 @@ END_TEST
 START_TEST(merged_loops_compute_the_same) {
   uint32_t bytes = widths[_i];
   program_new(bytes);
-  Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE) | AXIS(K), DIMS(5, 3)), y = buffer(BUF_CHUNK, 256, AXIS(IMAGE) | AXIS(K), DIMS(5, 3));
-  Buf bias = buffer(BUF_PARAM, 0, 0, DIMS(5, 3)), turned = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(3, 5)), index = buffer(BUF_CHUNK, 2048, AXIS(IMAGE) | AXIS(CLASS), DIMS(5));
+  Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE) | AXIS(K), DIMS(5, 3)),
+      y = buffer(BUF_CHUNK, 256, AXIS(IMAGE) | AXIS(K), DIMS(5, 3));
+  Buf bias = buffer(BUF_PARAM, 0, 0, DIMS(5, 3)), turned = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(3, 5)),
+      index = buffer(BUF_CHUNK, 2048, AXIS(IMAGE) | AXIS(CLASS), DIMS(5));
   nest_new(false);                                      /* all four loops are one */
   loop_rows(), loop_axis(K), loop_size(5), loop_size(3);
-  store(y, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)), op1(OP_exp, load(x, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)))));
+  store(y, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)),
+        op1(OP_exp, load(x, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)))));
   nest_new(false);                                      /* rows x particles, and 5 x 3 */
   loop_rows(), loop_axis(K), loop_size(5), loop_size(3);
   uint32_t b = load(bias, AT(at_loop(2), at_loop(3)));
-  store(x, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)), op2(OP_mul, b, load(y, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)))));
+  store(x, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)),
+        op2(OP_mul, b, load(y, AT(at_loop(0), at_loop(1), at_loop(2), at_loop(3)))));
   nest_new(false);                                      /* transposed: nothing merges */
   loop_rows(), loop_size(5), loop_size(3);
   b = load(bias, AT(at_loop(1), at_loop(2)));
@@ -516,7 +610,8 @@ START_TEST(merged_loops_compute_the_same) {
   nest_new(false);                                      /* a value between the loops */
   loop_rows(), loop_size(3), loop_size(5);
   uint32_t row = load(turned, AT(at_loop(0), at_loop(1), at_const(0)));
-  store(index, AT(at_loop(0), at_loop(1), at_loop(2)), op2(OP_sub, load(index, AT(at_loop(0), at_loop(1), at_loop(2))), op1(OP_log, row)));
+  store(index, AT(at_loop(0), at_loop(1), at_loop(2)),
+        op2(OP_sub, load(index, AT(at_loop(0), at_loop(1), at_loop(2))), op1(OP_log, row)));
   World *w = world_new(bytes);
   program_agrees(w, tolerance_of(bytes) * 10);
   w->chunk.rows = 1;
@@ -542,7 +637,8 @@ START_TEST(a_serial_phase_has_no_chunk) {
   program_new(4);
   phase->axis = -1;
   phase->particles = -1;
-  Buf kept = buffer(BUF_BATCH, 0, AXIS(USER) | AXIS(IMAGE), DIMS(3)), out = buffer(BUF_GLOBAL, 32, 0, DIMS(3)), all = buffer(BUF_GLOBAL, 64, 0, NO_DIMS);
+  Buf kept = buffer(BUF_BATCH, 0, AXIS(USER) | AXIS(IMAGE), DIMS(3)),
+      out = buffer(BUF_GLOBAL, 32, 0, DIMS(3)), all = buffer(BUF_GLOBAL, 64, 0, NO_DIMS);
   nest_new(false);
   loop_axis(USER), loop_axis(IMAGE), loop_size(3);
   uint32_t v = load(kept, AT(at_loop(0), at_loop(1), at_loop(2)));
@@ -559,10 +655,12 @@ END_TEST
 
 START_TEST(a_sum_over_the_outer_of_two_loops_does_not_count_the_inner_ones) {
   program_new(4);
-  Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(8)), y = buffer(BUF_CHUNK, 64, AXIS(IMAGE), DIMS(8)), n = buffer(BUF_GLOBAL, 0, 0, NO_DIMS);
+  Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(8)), y = buffer(BUF_CHUNK, 64, AXIS(IMAGE), DIMS(8)),
+      n = buffer(BUF_GLOBAL, 0, 0, NO_DIMS);
   nest_new(false);
   loop_rows(), loop_size(8);
-  add((LoopInstr){.kind = LI_REDUCE, .kind2 = REDUCE_SUM, .buf = n, .nargs = 1, .arg = {number(1)}, .depth = 1});
+  add((LoopInstr){
+      .kind = LI_REDUCE, .kind2 = REDUCE_SUM, .buf = n, .nargs = 1, .arg = {number(1)}, .depth = 1});
   store(y, AT(at_loop(0), at_loop(1)), load(x, AT(at_loop(0), at_loop(1))));
   World *w = world_new(4);
   program_agrees(w, 0);
@@ -572,7 +670,8 @@ END_TEST
 
 START_TEST(axes_without_rows_leave_identities) {
   program_new(4);
-  Buf x = buffer(BUF_BATCH, 0, AXIS(USER), DIMS(5)), all = buffer(BUF_GLOBAL, 0, 0, NO_DIMS), columns = buffer(BUF_GLOBAL, 8, 0, DIMS(5));
+  Buf x = buffer(BUF_BATCH, 0, AXIS(USER), DIMS(5)), all = buffer(BUF_GLOBAL, 0, 0, NO_DIMS),
+      columns = buffer(BUF_GLOBAL, 8, 0, DIMS(5));
   nest_new(false);
   loop_axis(USER), loop_size(5);
   uint32_t v = load(x, AT(at_loop(0), at_loop(1)));
@@ -597,7 +696,8 @@ static uint32_t dice(uint32_t n) {
   return (dice_state >> 8) % n;
 }
 
-static AxisSet shape_at_random(uint32_t *rank, uint32_t *dim, const uint32_t *loop_of, uint32_t nloop, Access *at, bool rows) {
+static AxisSet shape_at_random(uint32_t *rank, uint32_t *dim, const uint32_t *loop_of, uint32_t nloop,
+                               Access *at, bool rows) {
   AxisSet axes = 0;
   *rank = 0;
   at->n = 0;
@@ -605,7 +705,8 @@ static AxisSet shape_at_random(uint32_t *rank, uint32_t *dim, const uint32_t *lo
   if (rows) axes |= AXIS(IMAGE);
   for (uint32_t a = 0; a < AXES; a++) {                 /* axes by rising number, wherever their loops stand */
     for (uint32_t l = 0; l < nloop; l++) {
-      bool is = (loop_of[l] == 100 && a == IMAGE && rows) || (loop_of[l] == 101 && a == K && dice(2)) || (loop_of[l] == 102 && a == CLASS && dice(2));
+      bool is = (loop_of[l] == 100 && a == IMAGE && rows) || (loop_of[l] == 101 && a == K && dice(2)) ||
+                (loop_of[l] == 102 && a == CLASS && dice(2));
       if (!is) continue;
       axes |= AXIS(a);
       used[l] = true;
@@ -639,7 +740,8 @@ START_TEST(nests_at_random_agree) {
     for (uint32_t l = 0; l < n; l++) {
       uint32_t what = dice(5);
       if (what == 0 && !has_rows) has_rows = true, loop_of[l] = 100, loop_rows();
-      else if (what == 1 && !has_k && (streamed || !phase->stream)) has_k = true, loop_of[l] = 101, loop_axis(K);
+      else if (what == 1 && !has_k && (streamed || !phase->stream))
+        has_k = true, loop_of[l] = 101, loop_axis(K);
       else if (what == 2 && !has_class) has_class = true, loop_of[l] = 102, loop_axis(CLASS);
       else loop_of[l] = 1 + dice(5) * dice(2), loop_size(loop_of[l]);
     }
@@ -660,9 +762,11 @@ START_TEST(nests_at_random_agree) {
     value[values] = op2(OP_add, value[3], value[2]), values++;
     if (dice(3) == 0) {
       uint32_t l = dice(n);
-      if (loop_of[l] != 100) value[4] = op2(OP_mul, value[4], op2(OP_add, number(1), add((LoopInstr){.kind = LI_IOTA, .at = AT(at_loop(l))})));
+      if (loop_of[l] != 100)
+        value[4] = op2(OP_mul, value[4],
+                       op2(OP_add, number(1), add((LoopInstr){.kind = LI_IOTA, .at = AT(at_loop(l))})));
     }
-    for (uint32_t i = 0; i < 2; i++) {                   /* results that keep some loops, in storage of their own */
+    for (uint32_t i = 0; i < 2; i++) { /* results that keep some loops, in storage of their own */
       uint32_t rank, dim[DIM_MAX] = {0};
       Access at;
       AxisSet axes = shape_at_random(&rank, dim, loop_of, n, &at, has_rows && dice(2));
@@ -682,8 +786,16 @@ START_TEST(nests_at_random_agree) {
       }
       bool carries = axes & AXIS(K) || !streamed;
       uint32_t v = op2(OP_mul, dice(3) ? value[4] : value[dice(3)], number(0.5));
-      add((LoopInstr){.kind = LI_REDUCE, .kind2 = (uint8_t)dice(5), .from = carries ? FROM_IDENTITY : dice(2) ? FROM_BLOCK : FROM_LANE,
-                      .buf = b, .at = at, .nargs = 1, .arg = {v}, .depth = dice(3) ? n : dice(n + 1)});
+      add((LoopInstr){.kind = LI_REDUCE,
+                      .kind2 = (uint8_t)dice(5),
+                      .from = carries   ? FROM_IDENTITY
+                              : dice(2) ? FROM_BLOCK
+                                        : FROM_LANE,
+                      .buf = b,
+                      .at = at,
+                      .nargs = 1,
+                      .arg = {v},
+                      .depth = dice(3) ? n : dice(n + 1)});
     }
   }
   World *w = world_new(bytes);
@@ -722,7 +834,8 @@ int main(void) {
   tcase_add_test(t, a_serial_phase_has_no_chunk);
   tcase_add_test(t, a_sum_over_the_outer_of_two_loops_does_not_count_the_inner_ones);
   tcase_add_test(t, axes_without_rows_leave_identities);
-  tcase_add_loop_test(t, nests_at_random_agree, 0, getenv("SVIC_CHECK_NESTS") ? atoi(getenv("SVIC_CHECK_NESTS")) : 30);
+  tcase_add_loop_test(t, nests_at_random_agree, 0,
+                      getenv("SVIC_CHECK_NESTS") ? atoi(getenv("SVIC_CHECK_NESTS")) : 30);
   suite_add_tcase(s, t);
   suite_add_tcase(s, module_cases());
   SRunner *r = srunner_create(s);

@@ -14,7 +14,16 @@
 
 /* ---- a world */
 enum { USER, IMAGE, K, CLASS, AXES };                    /* plate, chunked plate, particles, index axis of 3 */
-enum { PARAMS = 4096, GLOBALS = 4096, LANE = 4096, SCRATCH = 1 << 17, KEPT = 1 << 16, NKEPT = 4, NSCRATCH = 4, NKEYS = 4 };
+enum {
+  PARAMS = 4096,
+  GLOBALS = 4096,
+  LANE = 4096,
+  SCRATCH = 1 << 17,
+  KEPT = 1 << 16,
+  NKEPT = 4,
+  NSCRATCH = 4,
+  NKEYS = 4
+};
 enum { USERS = 7, IMAGES = 23, PARTICLES = 10, CLASSES = 3, TOTAL = 100 };
 
 typedef struct {
@@ -55,11 +64,22 @@ uint32_t add(LoopInstr i);              /* at the least depth its arguments and 
 #define NO_DIMS 0, (uint32_t[]){0}
 #define AXIS(a) (1ull << (a))
 
-static inline uint32_t loop_rows(void)          { nest->loop[nest->nloop] = (Loop){LOOP_ROWS, 0, 0}; return nest->nloop++; }
-static inline uint32_t loop_axis(uint32_t axis) { nest->loop[nest->nloop] = (Loop){LOOP_AXIS, axis, 0}; return nest->nloop++; }
-static inline uint32_t loop_size(uint32_t n)    { nest->loop[nest->nloop] = (Loop){LOOP_SIZE, 0, n}; return nest->nloop++; }
+static inline uint32_t loop_rows(void) {
+  nest->loop[nest->nloop] = (Loop){LOOP_ROWS, 0, 0};
+  return nest->nloop++;
+}
+static inline uint32_t loop_axis(uint32_t axis) {
+  nest->loop[nest->nloop] = (Loop){LOOP_AXIS, axis, 0};
+  return nest->nloop++;
+}
+static inline uint32_t loop_size(uint32_t n) {
+  nest->loop[nest->nloop] = (Loop){LOOP_SIZE, 0, n};
+  return nest->nloop++;
+}
 static inline Index at_loop (uint32_t l)         { return (Index){.kind = IX_LOOP, .loop = l}; }
-static inline Index at_plus (uint32_t l, int32_t plus) { return (Index){.kind = IX_LOOP, .loop = l, .plus = plus}; }
+static inline Index at_plus(uint32_t l, int32_t plus) {
+  return (Index){.kind = IX_LOOP, .loop = l, .plus = plus};
+}
 static inline Index at_const(int32_t x)          { return (Index){.kind = IX_CONST, .plus = x}; }
 static inline Index at_value(uint32_t v)         { return (Index){.kind = IX_VALUE, .value = v}; }
 static inline Access access_n(uint32_t n, const Index *at) {
@@ -71,13 +91,30 @@ static inline Access access_n(uint32_t n, const Index *at) {
 #define AT_NOTHING ((Access){.n = 0})
 
 static inline uint32_t number(double x)            { return add((LoopInstr){.kind = LI_CONST, .number = x}); }
-static inline uint32_t load(Buf b, Access at)      { return add((LoopInstr){.kind = LI_LOAD, .buf = b, .at = at}); }
-static inline uint32_t op1(OpKind op, uint32_t a)  { return add((LoopInstr){.kind = LI_OP, .op = op, .nargs = 1, .arg = {a}}); }
-static inline uint32_t op2(OpKind op, uint32_t a, uint32_t b) { return add((LoopInstr){.kind = LI_OP, .op = op, .nargs = 2, .arg = {a, b}}); }
-static inline uint32_t op3(OpKind op, uint32_t a, uint32_t b, uint32_t c) { return add((LoopInstr){.kind = LI_OP, .op = op, .nargs = 3, .arg = {a, b, c}}); }
-static inline void store(Buf b, Access at, uint32_t v) { add((LoopInstr){.kind = LI_STORE, .buf = b, .at = at, .nargs = 1, .arg = {v}, .depth = nest->nloop}); }
+static inline uint32_t load(Buf b, Access at) {
+  return add((LoopInstr){.kind = LI_LOAD, .buf = b, .at = at});
+}
+static inline uint32_t op1(OpKind op, uint32_t a) {
+  return add((LoopInstr){.kind = LI_OP, .op = op, .nargs = 1, .arg = {a}});
+}
+static inline uint32_t op2(OpKind op, uint32_t a, uint32_t b) {
+  return add((LoopInstr){.kind = LI_OP, .op = op, .nargs = 2, .arg = {a, b}});
+}
+static inline uint32_t op3(OpKind op, uint32_t a, uint32_t b, uint32_t c) {
+  return add((LoopInstr){.kind = LI_OP, .op = op, .nargs = 3, .arg = {a, b, c}});
+}
+static inline void store(Buf b, Access at, uint32_t v) {
+  add((LoopInstr){.kind = LI_STORE, .buf = b, .at = at, .nargs = 1, .arg = {v}, .depth = nest->nloop});
+}
 static inline void reduce(ReduceKind k, ReduceFrom from, Buf b, Access at, uint32_t v) {
-  add((LoopInstr){.kind = LI_REDUCE, .kind2 = (uint8_t)k, .from = from, .buf = b, .at = at, .nargs = 1, .arg = {v}, .depth = nest->nloop});
+  add((LoopInstr){.kind = LI_REDUCE,
+                  .kind2 = (uint8_t)k,
+                  .from = from,
+                  .buf = b,
+                  .at = at,
+                  .nargs = 1,
+                  .arg = {v},
+                  .depth = nest->nloop});
 }
 
 /* ---- running */
@@ -91,7 +128,8 @@ Compiled compile(int level, const char *cpu);
 Compiled compile_model(const SviModel *m, LoopProgram *const *programs, int level, const char *cpu);
 void     compiled_free(Compiled *c);
 void     run_in(const Compiled *c, World *w);
-void     program_agrees(const World *start, double tolerance);   /* both ways from one start, without and with optimisation */
+void program_agrees(const World *start,
+                    double tolerance); /* both ways from one start, without and with optimisation */
 double   tolerance_of(uint32_t real_bytes);
 static const uint32_t widths[] = {4, 8};
 

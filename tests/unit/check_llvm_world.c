@@ -45,7 +45,8 @@ World *world_new(uint32_t real_bytes) {
   w->call.total[IMAGE] = TOTAL;
   w->call.total[K] = PARTICLES;
   w->call.block = 4;
-  for (uint32_t a = 0; a < AXES; a++) for (uint32_t i = 0; i < 64; i++) w->rows[a][i] = (i * 37 + a * 11 + 5) % TOTAL;
+  for (uint32_t a = 0; a < AXES; a++)
+    for (uint32_t i = 0; i < 64; i++) w->rows[a][i] = (i * 37 + a * 11 + 5) % TOTAL;
   for (uint32_t i = 0; i < NKEYS; i++) w->key[i][0] = 0x9E3779B9u * (i + 1), w->key[i][1] = 0x85EBCA6Bu ^ i;
   for (int i = 0; i < 4; i++) w->option[i] = 0.25 + i;
   w->chunk.first = 5;
@@ -140,11 +141,13 @@ Nest *nest_new(bool streamed) {
 
 
 uint32_t add(LoopInstr i) {
-  for (uint32_t k = 0; k < i.nargs; k++) if (nest->instr.at[i.arg[k]].depth > i.depth) i.depth = nest->instr.at[i.arg[k]].depth;
+  for (uint32_t k = 0; k < i.nargs; k++)
+    if (nest->instr.at[i.arg[k]].depth > i.depth) i.depth = nest->instr.at[i.arg[k]].depth;
   for (uint32_t k = 0; k < i.at.n; k++) {
     const Index *x = &i.at.at[k];
     if (x->kind == IX_LOOP && x->loop + 1 > i.depth) i.depth = x->loop + 1;
-    if (x->kind == IX_VALUE && nest->instr.at[x->value].depth > i.depth) i.depth = nest->instr.at[x->value].depth;
+    if (x->kind == IX_VALUE && nest->instr.at[x->value].depth > i.depth)
+      i.depth = nest->instr.at[x->value].depth;
   }
   vec_push(arena, &nest->instr, i);
   return nest->instr.n - 1;
@@ -214,7 +217,8 @@ static void *base_of(const Run *r, const Buffer *b) {
 }
 
 /* The place of an access among the elements of a shape; `skip`: a coordinate left out; `outside`: by a loop or constant. */
-static uint64_t place(const Run *r, const Nest *n, const LoopInstr *i, const Shape *s, bool here, int skip, bool *outside) {
+static uint64_t place(const Run *r, const Nest *n, const LoopInstr *i, const Shape *s, bool here, int skip,
+                      bool *outside) {
   uint64_t sum = 0;
   uint32_t k = 0;
   *outside = false;
@@ -250,7 +254,8 @@ typedef struct { double *sum; bool *seen; } Tally;
 static void interpret_instr(Run *r, const Nest *n, uint32_t at, Tally *tally) {
   const LoopInstr *i = &n->instr.at[at];
   const double *v = r->value;
-  double a = i->nargs > 0 ? v[i->arg[0]] : 0, b = i->nargs > 1 ? v[i->arg[1]] : 0, c = i->nargs > 2 ? v[i->arg[2]] : 0;
+  double a = i->nargs > 0 ? v[i->arg[0]] : 0, b = i->nargs > 1 ? v[i->arg[1]] : 0,
+         c = i->nargs > 2 ? v[i->arg[2]] : 0;
   const Buffer *buf = &program->buffers.at[i->buf];
   bool here = buf->kind == BUF_CHUNK;
   World *w = r->w;
@@ -258,9 +263,14 @@ static void interpret_instr(Run *r, const Nest *n, uint32_t at, Tally *tally) {
   switch (i->kind) {
     case LI_CONST:  r->value[at] = i->number; return;
     case LI_OPTION: r->value[at] = w->option[i->id]; return;
-    case LI_COUNT:  r->value[at] = i->id == CLASS ? CLASSES : (double)(i->kind2 ? w->call.total : w->call.size)[i->id]; return;
+    case LI_COUNT:
+      r->value[at] = i->id == CLASS ? CLASSES : (double)(i->kind2 ? w->call.total : w->call.size)[i->id];
+      return;
     case LI_IOTA:   r->value[at] = (double)index_of(r, n, &i->at.at[0], false); return;
-    case LI_INSIDE: r->value[at] = index_of(r, n, &i->at.at[0], false) >= i->lo && index_of(r, n, &i->at.at[0], false) < i->hi; return;
+    case LI_INSIDE:
+      r->value[at] =
+          index_of(r, n, &i->at.at[0], false) >= i->lo && index_of(r, n, &i->at.at[0], false) < i->hi;
+      return;
     case LI_OP:     r->value[at] = forward(i->op, a, b, c); return;
     case LI_LOAD: {
       uint64_t p = place(r, n, i, buf->shape, here, -1, &outside);
@@ -277,13 +287,18 @@ static void interpret_instr(Run *r, const Nest *n, uint32_t at, Tally *tally) {
       uint32_t row = 0, k = 0;
       for (uint32_t x = 0; x < AXES && skip < 0; x++) {
         if (!(i->shape->axes >> x & 1)) continue;
-        if (graph.axis.at[x].kind == AXIS_PLATE) skip = (int)k, row = w->rows[x][index_of(r, n, &i->at.at[k], false)];
+        if (graph.axis.at[x].kind == AXIS_PLATE)
+          skip = (int)k, row = w->rows[x][index_of(r, n, &i->at.at[k], false)];
         k++;
       }
       uint32_t counter = (uint32_t)place(r, n, i, i->shape, false, skip, &outside);
       const uint32_t *key = w->key[i->id];
-      if (w->real_bytes == 4) r->value[at] = i->kind2 == RANDOM_UNIFORM ? svi_uniform_f32(key[0], key[1], row, counter) : svi_normal_f32(key[0], key[1], row, counter);
-      else r->value[at] = i->kind2 == RANDOM_UNIFORM ? svi_uniform_f64(key[0], key[1], row, counter) : svi_normal_f64(key[0], key[1], row, counter);
+      if (w->real_bytes == 4)
+        r->value[at] = i->kind2 == RANDOM_UNIFORM ? svi_uniform_f32(key[0], key[1], row, counter)
+                                                  : svi_normal_f32(key[0], key[1], row, counter);
+      else
+        r->value[at] = i->kind2 == RANDOM_UNIFORM ? svi_uniform_f64(key[0], key[1], row, counter)
+                                                  : svi_normal_f64(key[0], key[1], row, counter);
       return;
     }
     case LI_REDUCE: {
@@ -294,7 +309,8 @@ static void interpret_instr(Run *r, const Nest *n, uint32_t at, Tally *tally) {
         tally[at].seen = calloc(SCRATCH, 1);
       }
       bool first = !r->streamed || r->start == 0;
-      bool carried = i->from == FROM_BEFORE || (i->from == FROM_LANE && !(w->chunk.fresh && first)) || (i->from == FROM_BLOCK && !first);
+      bool carried = i->from == FROM_BEFORE || (i->from == FROM_LANE && !(w->chunk.fresh && first)) ||
+                     (i->from == FROM_BLOCK && !first);
       if (!tally[at].seen[p]) {
         tally[at].seen[p] = true;
         tally[at].sum[p] = carried ? real_at(w, base, p) : identity(i->kind2);
@@ -339,14 +355,18 @@ static void interpret_call(Run *r, const Call *c) {
   ck_assert_int_eq(c->kind, CALL_GEMM);
   uint64_t m = extent(r, c->m), n = extent(r, c->n), k = extent(r, c->k);
   bool first = !r->streamed || r->start == 0;
-  bool carried = c->add || c->from == FROM_BEFORE || (c->from == FROM_LANE && !(w->chunk.fresh && first)) || (c->from == FROM_BLOCK && !first);
+  bool carried = c->add || c->from == FROM_BEFORE || (c->from == FROM_LANE && !(w->chunk.fresh && first)) ||
+                 (c->from == FROM_BLOCK && !first);
   for (uint64_t t = 0; t < extent(r, c->batch); t++) {
     for (uint64_t i = 0; i < m; i++) for (uint64_t j = 0; j < n; j++) {
       double s = 0;
       for (uint64_t l = 0; l < k; l++) {
-        uint64_t ai = t * extent(r, c->stride_a) + (c->ta ? l * extent(r, c->lda) + i : i * extent(r, c->lda) + l);
-        uint64_t bi = t * extent(r, c->stride_b) + (c->tb ? j * extent(r, c->ldb) + l : l * extent(r, c->ldb) + j);
-        s += real_at(w, base_of(r, &program->buffers.at[c->a]), ai) * real_at(w, base_of(r, &program->buffers.at[c->b]), bi);
+        uint64_t ai =
+            t * extent(r, c->stride_a) + (c->ta ? l * extent(r, c->lda) + i : i * extent(r, c->lda) + l);
+        uint64_t bi =
+            t * extent(r, c->stride_b) + (c->tb ? j * extent(r, c->ldb) + l : l * extent(r, c->ldb) + j);
+        s += real_at(w, base_of(r, &program->buffers.at[c->a]), ai) *
+             real_at(w, base_of(r, &program->buffers.at[c->b]), bi);
       }
       uint64_t ci = t * extent(r, c->stride_c) + i * extent(r, c->ldc) + j;
       void *out = base_of(r, &program->buffers.at[c->c]);
@@ -395,9 +415,13 @@ void svi_load_rows(const SviCall *call, int32_t column, uint64_t first, uint64_t
   loaded.call = call, loaded.column = column, loaded.first = first, loaded.rows = rows, loaded.out = out;
 }
 Solved solved;
-void svi_cholesky_f32(uint64_t batch, uint64_t n, const float *a, float *l) { solved.batch = batch, solved.n = n, solved.a = a, solved.c = l; }
-void svi_solve_tri_f32(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const float *t, const float *b, float *x) {
-  solved.batch = batch, solved.n = n, solved.m = m, solved.lower = lower, solved.trans = trans, solved.a = t, solved.b = b, solved.c = x;
+void svi_cholesky_f32(uint64_t batch, uint64_t n, const float *a, float *l) {
+  solved.batch = batch, solved.n = n, solved.a = a, solved.c = l;
+}
+void svi_solve_tri_f32(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const float *t,
+                       const float *b, float *x) {
+  solved.batch = batch, solved.n = n, solved.m = m, solved.lower = lower, solved.trans = trans, solved.a = t,
+  solved.b = b, solved.c = x;
 }
 float svi_standard_gamma_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha) {
   return (float)(k0 % 97) + (float)(k1 % 89) * 0.5f + (float)c0 * 100 + (float)c1 * 3 + alpha;
@@ -443,13 +467,17 @@ Compiled compile_model(const SviModel *m, LoopProgram *const *programs, int leve
   return c;
 }
 
-Compiled compile(int level, const char *cpu) { return compile_model(model_for(program->real_bytes), &program, level, cpu); }
+Compiled compile(int level, const char *cpu) {
+  return compile_model(model_for(program->real_bytes), &program, level, cpu);
+}
 void compiled_free(Compiled *c) {
   unlink(c->object);
   dlclose(c->library);
 }
 
-void run_in(const Compiled *c, World *w) { c->model->entry[0].phase[0].run(&w->call, phase->axis < 0 ? NULL : &w->chunk); }
+void run_in(const Compiled *c, World *w) {
+  c->model->entry[0].phase[0].run(&w->call, phase->axis < 0 ? NULL : &w->chunk);
+}
 
 void program_agrees(const World *start, double tolerance) {
   static const int levels[] = {0, 2};

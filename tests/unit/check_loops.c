@@ -1,7 +1,8 @@
 /* Loop programs: that they compute what the graph says, and that they have the form that makes them fast.
  *
- * The first is the more important: every graph here, and a few thousand random ones with their gradients, is lowered,
- * verified, run by the interpreter in chunks, lanes and blocks of several sizes, and compared with graph_eval. */
+ * The first is the more important: every graph here, and a few thousand random ones with their gradients,
+ * is lowered, verified, run by the interpreter in chunks, lanes and blocks of several sizes, and compared
+ * with graph_eval. */
 #include "loops_interp.h"
 #include "../table/random_graph.h"
 #include <check.h>
@@ -33,7 +34,8 @@ static bool give_leaf(void *context, const Graph *graph, Val v, double *out, uin
   const Node *node = node_of(graph, v);
   for (uint64_t i = 0; i < n; i++) {
     double u = noise(node->attr.leaf.id + 100 * (uint64_t)node->op, i);
-    out[i] = node->range.whole ? floor(u * (node->range.hi + 1)) : node->op == OP_option ? .5 + u : .6 * (u - .5);
+    out[i] = node->range.whole ? floor(u * (node->range.hi + 1)) : node->op == OP_option ? .5 + u
+        : .6 * (u - .5);
   }
   return true;
 }
@@ -53,37 +55,45 @@ static void start(void) {
 static void finish(void) { arena_free(arena); }
 
 static AxisSet bit(uint32_t a) { return (AxisSet)1 << a; }
-static const Shape *shape(AxisSet axes, uint32_t rank, uint32_t d0, uint32_t d1) { return graph_shape(g, axes, rank, (uint32_t[]){d0, d1}); }
+static const Shape *shape(AxisSet axes, uint32_t rank, uint32_t d0,
+                          uint32_t d1) { return graph_shape(g, axes, rank, (uint32_t[]){d0, d1}); }
 static Val parameter(const char *name, AxisSet axes, uint32_t rank, uint32_t d0, uint32_t d1) {
   const Shape *s = shape(axes, rank, d0, d1);
   param[nparam] = (SviParam){.name = name, .axis = -1, .size = shape_event_size(s), .offset = param_top};
   param_top = (param_top + shape_event_size(s) + 15) / 16 * 16;
-  return graph_label(g, graph_leaf(g, OP_param, name_of(name), nparam++, s, RANGE_REAL), name_of(name), NO_SPAN);
+  return graph_label(g, graph_leaf(g, OP_param, name_of(name), nparam++, s, RANGE_REAL), name_of(name),
+                     NO_SPAN);
 }
-static Val column(uint32_t id, AxisSet axes, uint32_t rank, uint32_t d0, Range r) { return graph_leaf(g, OP_input, name_printf("x%u", id), id, shape(axes, rank, d0, 0), r); }
+static Val column(uint32_t id, AxisSet axes, uint32_t rank, uint32_t d0,
+                  Range r) { return graph_leaf(g, OP_input, name_printf("x%u", id), id,
+                                               shape(axes, rank, d0, 0), r); }
 static Val lit(double x) { return graph_const(g, x); }
 #define op1(op, x)     graph_op1(g, OP_##op, x)
 #define op2(op, x, y)  graph_op2(g, OP_##op, x, y)
 
 static Val dense(const char *name, Val x, uint32_t m) {
   uint32_t n = shape_of(g, x)->dim[0];
-  Val w = parameter(arena_printf(arena, "%s.W", name), 0, 2, n, m), b = parameter(arena_printf(arena, "%s.b", name), 0, 1, m, 0);
+  Val w = parameter(arena_printf(arena, "%s.W", name), 0, 2, n, m),
+      b = parameter(arena_printf(arena, "%s.b", name), 0, 1, m, 0);
   return op2(add, graph_matmul(g, x, w), b);
 }
 static Val normal(const char *name, AxisSet axes, uint32_t n) {
-  return graph_random(g, RANDOM_NORMAL, graph_draw(g, (Draw){.name = name_of(name)}), shape(axes, 1, n, 0), NO_VAL);
+  return graph_random(g, RANDOM_NORMAL, graph_draw(g, (Draw){.name = name_of(name)}), shape(axes, 1, n, 0),
+                      NO_VAL);
 }
 static Val sum_rows(Val v) { return graph_reduce(g, REDUCE_SUM, v, bit(image), 0); }
 
 /* ---- entries */
 static void add_scalar(Val v) { EntryRoot r = {name_of("objective"), v}; vec_push(arena, &entry.scalars, r); }
-static void add_out(const char *name, Val v) { EntryRoot r = {name_of(name), v}; vec_push(arena, &entry.outs, r); }
+static void add_out(const char *name, Val v) { EntryRoot r = {name_of(name), v}; vec_push(arena, &entry.outs,
+    r); }
 static void add_update(int32_t p, Val v) { EntryParam r = {p, v}; vec_push(arena, &entry.updates, r); }
 static void add_grads(Val root) {
   Val wrt[128] = {0}, out[128];
   uint32_t n = 0;
   for (uint32_t p = 0; p < nparam; p++)
-    for (Val v = 0; v < g->node.n; v++) if (node_of(g, v)->op == OP_param && node_of(g, v)->attr.leaf.id == p) { wrt[n++] = v; break; }
+    for (Val v = 0; v < g->node.n; v++)
+      if (node_of(g, v)->op == OP_param && node_of(g, v)->attr.leaf.id == p) { wrt[n++] = v; break; }
   graph_grad(g, root, wrt, n, out);
   for (uint32_t i = 0; i < n; i++) {
     EntryParam r = {(int32_t)node_of(g, wrt[i])->attr.leaf.id, out[i]};
@@ -104,7 +114,8 @@ static void near(double got, double want, const char *what, uint32_t i, uint64_t
   double scale = 1 + fabs(want);
   if (fabs(got - want) <= 1e-9 * scale || (isnan(got) && isnan(want))) return;
   if (!getenv("LOOPS_PRINT")) loops_print(program, stderr);
-  ck_abort_msg("%s %u, element %llu: %.12g, and by the graph %.12g", what, i, (unsigned long long)element, got, want);
+  ck_abort_msg("%s %u, element %llu: %.12g, and by the graph %.12g", what, i, (unsigned long long)element,
+               got, want);
 }
 
 static uint32_t entry_roots(Val *roots) {
@@ -121,7 +132,8 @@ static void compare(Interp *r, const EvalResult *want) {
   ck_assert_int_eq(described.nscalar, entry.scalars.n);
   ck_assert_int_eq(described.ngrad, entry.grads.n);
   ck_assert_int_eq(described.nupdate, entry.updates.n);
-  for (uint32_t i = 0; i < entry.scalars.n; i++) near(interp_scalar(r, i), want->value[entry.scalars.at[i].value][0], "scalar", i, 0);
+  for (uint32_t i = 0; i < entry.scalars.n; i++)
+    near(interp_scalar(r, i), want->value[entry.scalars.at[i].value][0], "scalar", i, 0);
   for (uint32_t i = 0; i < entry.outs.n; i++) {
     const double *got = interp_out(r, i, &n);
     ck_assert_uint_eq(n, want->size[entry.outs.at[i].value]);
@@ -145,7 +157,8 @@ static void agrees_with(const EvalInput *in) {
   char error[256];
   uint32_t n = entry_roots(roots);
   ck_assert_msg(graph_eval(arena, g, roots, n, in, &want, error), "%s", error);
-  static const uint64_t settings[][3] = {{4, 3, 2}, {1, 2, 1}, {100, 1, 100}, {3, 8, 3}};     /* chunk, lanes, block */
+  /* chunk, lanes, block */
+  static const uint64_t settings[][3] = {{4, 3, 2}, {1, 2, 1}, {100, 1, 100}, {3, 8, 3}};
   for (size_t s = 0; s < LEN(settings); s++) {
     InterpInput x = {program, &described, in, settings[s][0], settings[s][1], settings[s][2]};
     compare(interp_run(arena, &x), &want);
@@ -154,7 +167,8 @@ static void agrees_with(const EvalInput *in) {
 
 static void agrees(void) {
   EvalInput in = {.leaf = give_leaf, .key = give_key};
-  for (uint32_t a = 0; a < g->axis.n; a++) in.size[a] = g->axis.at[a].kind == AXIS_PARTICLE ? PARTICLES : ROWS, in.total[a] = 60;
+  for (uint32_t a = 0; a < g->axis.n; a++)
+    in.size[a] = g->axis.at[a].kind == AXIS_PARTICLE ? PARTICLES : ROWS, in.total[a] = 60;
   lower();
   agrees_with(&in);
 }
@@ -182,7 +196,8 @@ static uint32_t nests_over(uint32_t phase, uint32_t last) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < program->phases.at[phase].steps.n; i++) {
     const Step *s = &program->phases.at[phase].steps.at[i];
-    n += !s->is_call && s->nest.nloop && s->nest.loop[s->nest.nloop - 1].kind == LOOP_SIZE && s->nest.loop[s->nest.nloop - 1].size == last;
+    n += !s->is_call && s->nest.nloop && s->nest.loop[s->nest.nloop - 1].kind == LOOP_SIZE &&
+        s->nest.loop[s->nest.nloop - 1].size == last;
   }
   return n;
 }
@@ -202,9 +217,11 @@ static Vae vae(AxisSet particles, uint32_t pixels, uint32_t hidden, uint32_t lat
   Val logit = dense("p.2", h2, pixels);
   v.ll = graph_sum_all(g, op2(sub, op2(mul, v.x, logit), op1(softplus, logit)));
   if (particles) {          /* log p(z) - log q(z), by the draw */
-    v.kl = graph_sum_all(g, op2(mul, op2(sub, op2(sub, op1(square, v.z), op1(square, eps)), op2(mul, s, lit(2))), lit(.5)));
+    v.kl = graph_sum_all(g, op2(mul, op2(sub, op2(sub, op1(square, v.z), op1(square, eps)),
+                                         op2(mul, s, lit(2))), lit(.5)));
   } else {
-    v.kl = graph_sum_all(g, op2(mul, op2(sub, op2(add, op1(square, mu), op1(square, sd)), op2(add, op2(mul, s, lit(2)), lit(1))), lit(.5)));
+    v.kl = graph_sum_all(g, op2(mul, op2(sub, op2(add, op1(square, mu), op1(square, sd)),
+                                         op2(add, op2(mul, s, lit(2)), lit(1))), lit(.5)));
   }
   return v;
 }
@@ -231,7 +248,8 @@ END_TEST
 
 START_TEST(the_vae_is_right) {
   Vae v = vae(0, 20, 16, 6);
-  Val elbo = per_row(op2(sub, v.ll, op2(mul, v.kl, graph_leaf(g, OP_option, name_of("beta"), 0, shape(0, 0, 0, 0), RANGE_REAL))));
+  Val elbo = per_row(op2(sub, v.ll, op2(mul, v.kl, graph_leaf(g, OP_option, name_of("beta"), 0,
+                                                              shape(0, 0, 0, 0), RANGE_REAL))));
   add_scalar(elbo);
   add_out("ll", v.ll);
   add_out("z", v.z);
@@ -241,7 +259,8 @@ START_TEST(the_vae_is_right) {
 END_TEST
 
 static Val iwae(Vae v) {
-  Val bound = op2(sub, graph_reduce(g, REDUCE_LOGSUMEXP, op2(sub, v.ll, v.kl), bit(k_axis), 0), op1(log, graph_count(g, k_axis, false)));
+  Val bound = op2(sub, graph_reduce(g, REDUCE_LOGSUMEXP, op2(sub, v.ll, v.kl), bit(k_axis), 0),
+                  op1(log, graph_count(g, k_axis, false)));
   return bound;
 }
 
@@ -328,7 +347,8 @@ START_TEST(a_global_latent) {
   Val eps = normal("w", bit(k_axis), 4), w = op2(add, mu, op2(mul, op1(exp, s), eps));
   Val fit = graph_dot(g, x, w, 0, 1, (uint8_t[]){0}, (uint8_t[]){0});
   Val ll = op2(mul, op1(square, op2(sub, y, fit)), lit(-.5));
-  Val joint = op2(sub, graph_reduce(g, REDUCE_SUM, ll, bit(image), 0), op2(mul, graph_sum_all(g, op2(sub, op1(square, w), op1(square, eps))), lit(.5)));
+  Val joint = op2(sub, graph_reduce(g, REDUCE_SUM, ll, bit(image), 0),
+                  op2(mul, graph_sum_all(g, op2(sub, op1(square, w), op1(square, eps))), lit(.5)));
   Val bound = graph_reduce(g, REDUCE_LOGSUMEXP, op2(add, joint, graph_sum_all(g, s)), bit(k_axis), 0);
   add_scalar(bound);
   add_grads(op1(neg, bound));
@@ -374,7 +394,8 @@ START_TEST(parameters_by_row_have_row_gradients) {
 END_TEST
 
 START_TEST(a_class_embedding) {
-  Val y = column(0, bit(image), 0, 0, (Range){.lo = 0, .hi = 9, .whole = true}), table = parameter("table", 0, 2, 10, 6);
+  Val y = column(0, bit(image), 0, 0, (Range){.lo = 0, .hi = 9, .whole = true}),
+      table = parameter("table", 0, 2, 10, 6);
   Val e = graph_gather(g, table, y, 0, NO_VAL);
   Val loss = per_row(graph_sum_all(g, op1(square, op2(sub, op1(exp, e), lit(2)))));
   add_scalar(loss);
@@ -405,9 +426,11 @@ END_TEST
 START_TEST(a_recurrent_net) {
   Val x = column(0, bit(image), 1, 20, RANGE_REAL);
   Val w = parameter("w", 0, 2, 20 + 16, 4 * 16), wo = parameter("wo", 0, 2, 16, 20);
-  Val h = graph_spread(g, lit(0), shape(bit(image), 1, 16, 0)), c = h, canvas = graph_spread(g, lit(0), shape(bit(image), 1, 20, 0));
+  Val h = graph_spread(g, lit(0), shape(bit(image), 1, 16, 0)), c = h,
+      canvas = graph_spread(g, lit(0), shape(bit(image), 1, 20, 0));
   for (int t = 0; t < 4; t++) {
-    Val gates = graph_matmul(g, graph_concat(g, (Val[]){op2(sub, x, op1(sigmoid, canvas)), h}, 2, 0), w), part[4];
+    Val gates = graph_matmul(g, graph_concat(g, (Val[]){op2(sub, x, op1(sigmoid, canvas)), h}, 2, 0), w),
+        part[4];
     for (uint32_t i = 0; i < 4; i++) part[i] = graph_slice(g, gates, 0, 16 * i, 16);
     c = op2(add, op2(mul, op1(sigmoid, part[0]), c), op2(mul, op1(sigmoid, part[1]), op1(tanh, part[2])));
     h = op2(mul, op1(sigmoid, part[3]), op1(tanh, c));
@@ -430,7 +453,8 @@ START_TEST(widths_of_eight_bytes) {
   model = (SviModel){.param = param, .nparam = (int32_t)nparam, .real_bytes = 8};
   SviEntry single = {0}, twice = {0};
   uint64_t bytes[2] = {0};
-  LoopProgram *p[] = {loops_lower(arena, &entry, &model, 4, &single), loops_lower(arena, &entry, &model, 8, &twice)};
+  LoopProgram *p[] = {loops_lower(arena, &entry, &model, 4, &single),
+                      loops_lower(arena, &entry, &model, 8, &twice)};
   for (int i = 0; i < 2; i++) {
     ck_assert(loops_verify(p[i], stderr));
     for (uint32_t d = 0; d < p[i]->phases.at[0].ndomain; d++) bytes[i] += p[i]->phases.at[0].domain[d].bytes;
@@ -448,7 +472,8 @@ static void small_step(void) {
   lower();
 }
 static Nest *first_nest(void) {
-  for (uint32_t i = 0;; i++) if (!program->phases.at[0].steps.at[i].is_call) return &program->phases.at[0].steps.at[i].nest;
+  for (uint32_t i = 0;; i++) if (!program->phases.at[0].steps.at[i].is_call)
+    return &program->phases.at[0].steps.at[i].nest;
 }
 static LoopInstr *first_instr(LoopInstrKind kind) {
   Nest *n = first_nest();
@@ -498,7 +523,9 @@ START_TEST(the_printer_begins_with_a_summary) {
   fclose(out);
   char want[200];
   Form f = form(0);
-  snprintf(want, sizeof want, "entry step:main over image\n# phase 0: chunks of image, loops: %u, calls: %u, buffers: ", f.nests, f.calls);
+  const char *first = "entry step:main over image\n"
+                      "# phase 0: chunks of image, loops: %u, calls: %u, buffers: ";
+  snprintf(want, sizeof want, first, f.nests, f.calls);
   ck_assert_msg(!strncmp(text, want, strlen(want)), "%.300s", text);
   ck_assert_ptr_nonnull(strstr(text, "  buffer "));
   ck_assert_ptr_nonnull(strstr(text, " @ "));
@@ -517,11 +544,13 @@ static void random_case(uint64_t seed, bool grads) {
   arena = arena_new();
   RandomGraph r = random_graph(arena, seed, grads ? GRAPH_SMOOTH : 0);
   g = r.g;
-  entry = (Entry){.name = name_printf("random %llu", (unsigned long long)seed), .graph = g, .axis = (int32_t)r.row};
+  entry = (Entry){.name = name_printf("random %llu", (unsigned long long)seed), .graph = g,
+                  .axis = (int32_t)r.row};
   nparam = 0, param_top = 0;
   for (uint32_t i = 0; i < r.nleaf; i++) {
     const Shape *s = shape_of(g, r.leaf[i]);
-    param[i] = (SviParam){.name = "leaf", .axis = s->axes >> r.item & 1 ? (int32_t)r.item : -1, .size = shape_event_size(s), .offset = 64 * i};
+    param[i] = (SviParam){.name = "leaf", .axis = s->axes >> r.item & 1 ? (int32_t)r.item : -1,
+                          .size = shape_event_size(s), .offset = 64 * i};
   }
   nparam = r.nleaf;
   add_scalar(r.root);
@@ -549,7 +578,8 @@ static void random_case(uint64_t seed, bool grads) {
 
 START_TEST(random_graphs) { for (uint64_t s = 0; s < 20; s++) random_case((uint64_t)_i * 20 + s, false); }
 END_TEST
-START_TEST(random_gradients) { for (uint64_t s = 0; s < 20; s++) random_case(100000 + (uint64_t)_i * 20 + s, true); }
+START_TEST(random_gradients) { for (uint64_t s = 0; s < 20; s++) random_case(100000 + (uint64_t)_i * 20 + s,
+    true); }
 END_TEST
 
 /* One random graph by its number:  LOOPS_SEED=100007 LOOPS_PRINT=1 CK_FORK=no check_loops */

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-double op_forward(OpKind op, double a, double b, double c);      /* compiler/ops/op.h, whose Loop is another one */
+/* compiler/ops/op.h, whose Loop is another one */
+double op_forward(OpKind op, double a, double b, double c);
 
 struct Interp {
   Arena       *arena;
@@ -108,7 +109,8 @@ static double join(ReduceKind k, double a, double b) {
     case REDUCE_PROD: return a * b;
     case REDUCE_MAX:  return a > b ? a : b;
     case REDUCE_MIN:  return a < b ? a : b;
-    case REDUCE_LOGSUMEXP: return a == -INFINITY ? b : b == -INFINITY ? a : fmax(a, b) + log1p(exp(-fabs(a - b)));
+    case REDUCE_LOGSUMEXP: return a == -INFINITY ? b : b == -INFINITY ? a
+        : fmax(a, b) + log1p(exp(-fabs(a - b)));
   }
   abort();
 }
@@ -123,7 +125,14 @@ static bool anew(const Interp *r, ReduceFrom from) {
 }
 
 /* ---- nests */
-typedef struct { Interp *r; const Nest *n; uint64_t index[LOOP_DEPTH_MAX]; double *value; View *view; bool filling; } Run;
+typedef struct {
+  Interp     *r;
+  const Nest *n;
+  uint64_t    index[LOOP_DEPTH_MAX];
+  double     *value;                   /* by instruction */
+  View       *view;
+  bool        filling;                 /* reductions are being set to their identities */
+} Run;
 
 static uint64_t turns(const Interp *r, const Loop *l) {
   switch (l->kind) {
@@ -157,7 +166,8 @@ static double *element(const Run *x, uint32_t number) {
     if (i->guard && outside && i->at.at[k].kind != IX_VALUE) return NULL;
     if (i->guard && outside) here = here < 0 ? 0 : (int64_t)v->size[k] - 1;
     if (here < 0 || here >= (int64_t)v->size[k]) {
-      fprintf(stderr, "%%%u: index %lld of %llu in coordinate %u of b%u\n", number, (long long)here, (unsigned long long)v->size[k], k, i->buf);
+      fprintf(stderr, "%%%u: index %lld of %llu in coordinate %u of b%u\n", number, (long long)here,
+              (unsigned long long)v->size[k], k, i->buf);
       abort();
     }
     at += (uint64_t)here * v->step[k];
@@ -180,7 +190,8 @@ static double draw(const Run *x, uint32_t number) {
     }
     k++;
   }
-  for (k = 0; k < v.n; k++) if (k != row) c1 = c1 * v.size[k] + (uint64_t)index_at(x, &i->at.at[k]) + v.from[k];
+  for (k = 0; k < v.n; k++) if (k != row)
+    c1 = c1 * v.size[k] + (uint64_t)index_at(x, &i->at.at[k]) + v.from[k];
   r->x.in->key(r->x.in->context, r->g, i->id, key);
   switch ((RandomKind)i->kind2) {
     case RANDOM_UNIFORM: return svi_uniform_f64(key[0], key[1], c0, (uint32_t)c1);
@@ -218,7 +229,8 @@ static void execute(Run *x, uint32_t number) {
       const Loop *l = &x->n->loop[i->at.at[0].loop];
       *y = (double)index_at(x, &i->at.at[0]);
       if (l->kind == LOOP_ROWS) *y += (double)r->first;
-      if (l->kind == LOOP_AXIS && r->streamed && (int32_t)l->axis == r->phase->particles) *y += (double)r->start;
+      if (l->kind == LOOP_AXIS && r->streamed &&
+          (int32_t)l->axis == r->phase->particles) *y += (double)r->start;
       return;
     }
     case LI_LOAD: {
@@ -272,7 +284,8 @@ static void run_nest(Interp *r, const Nest *n) {
 /* ---- calls */
 static uint64_t extent(const Interp *r, Extent e, bool here) {
   uint64_t n = e.constant;
-  for (uint32_t a = 0; a < r->g->axis.n; a++) if (e.axes >> a & 1) n *= here ? size_here(r, a) : axis_size(r, a);
+  for (uint32_t a = 0; a < r->g->axis.n; a++)
+    if (e.axes >> a & 1) n *= here ? size_here(r, a) : axis_size(r, a);
   return n;
 }
 
@@ -293,14 +306,17 @@ static double *cell(const Operand *o, uint64_t batch, uint64_t i, uint64_t j) {
 }
 
 static void run_gemm(Interp *r, const Call *c) {
-  Operand a = operand(r, c->a, c->lda, c->stride_a), b = operand(r, c->b, c->ldb, c->stride_b), out = operand(r, c->c, c->ldc, c->stride_c);
+  Operand a = operand(r, c->a, c->lda, c->stride_a), b = operand(r, c->b, c->ldb, c->stride_b),
+      out = operand(r, c->c, c->ldc, c->stride_c);
   uint64_t m = extent(r, c->m, true), n = extent(r, c->n, true), k = extent(r, c->k, true);
   if (c->add != (c->from == FROM_BEFORE)) abort();
   for (uint64_t z = 0; z < extent(r, c->batch, true); z++) {
     for (uint64_t i = 0; i < m; i++) {
       for (uint64_t j = 0; j < n; j++) {
         double s = anew(r, c->from) ? 0 : *cell(&out, z, i, j);
-        for (uint64_t q = 0; q < k; q++) s += *(c->ta ? cell(&a, z, q, i) : cell(&a, z, i, q)) * *(c->tb ? cell(&b, z, j, q) : cell(&b, z, q, j));
+        for (uint64_t q = 0; q < k; q++)
+          s += *(c->ta ? cell(&a, z, q, i) : cell(&a, z, i, q)) * *(c->tb ? cell(&b, z, j, q)
+                                                                    : cell(&b, z, q, j));
         *cell(&out, z, i, j) = s;
       }
     }
@@ -311,13 +327,15 @@ static void run_load(Interp *r, const Call *c) {
   const Graph *g = r->g;
   Val leaf = r->x.p->buffers.at[c->c].value;
   const Node *n = node_of(g, leaf);
-  if (n->op != (c->column >= 0 ? OP_input : OP_param) || (int32_t)n->attr.leaf.id != (c->column >= 0 ? c->column : -1 - c->column)) abort();
+  if (n->op != (c->column >= 0 ? OP_input : OP_param) || (int32_t)n->attr.leaf.id != (c->column >= 0
+      ? c->column : -1 - c->column)) abort();
   uint64_t row = shape_event_size(n->shape), all = row * rows_of(r, n->shape->axes);
   double *whole = poisoned(r->arena, all);
   if (!r->x.in->leaf(r->x.in->context, g, leaf, whole, all)) abort();
   Operand to = operand(r, c->c, (Extent){0, 0}, (Extent){0, 0});
   bool chunked = r->phase->axis >= 0 && c->m.axes >> r->phase->axis & 1;
-  uint64_t per_row = chunked ? all / axis_size(r, (uint32_t)r->phase->axis) : all, from = chunked ? r->first : 0, count = chunked ? r->rows : 1;
+  uint64_t per_row = chunked ? all / axis_size(r, (uint32_t)r->phase->axis) : all, from = chunked ? r->first
+      : 0, count = chunked ? r->rows : 1;
   if (to.at + count * per_row > to.end) abort();
   memcpy(to.at, whole + from * per_row, count * per_row * sizeof *whole);
 }
@@ -339,7 +357,8 @@ static void run_cholesky(Interp *r, const Call *c) {
 
 static void run_solve(Interp *r, const Call *c) {
   uint64_t n = c->n.constant, m = c->m.constant;
-  Operand t = operand(r, c->a, c->n, (Extent){n * n, 0}), b = operand(r, c->b, c->m, (Extent){n * m, 0}), x = operand(r, c->c, c->m, (Extent){n * m, 0});
+  Operand t = operand(r, c->a, c->n, (Extent){n * n, 0}), b = operand(r, c->b, c->m, (Extent){n * m, 0}),
+      x = operand(r, c->c, c->m, (Extent){n * m, 0});
   bool forward = c->lower != c->trans;
   for (uint64_t z = 0; z < extent(r, c->batch, true); z++) {
     for (uint64_t k = 0; k < n; k++) {
@@ -393,20 +412,23 @@ static void run_steps(Interp *r) {
 static void run_chunk(Interp *r, uint64_t number) {
   const LoopPhase *p = r->phase;
   const SviPhase *described = &r->x.entry->phase[p - r->x.p->phases.at];
-  uint64_t lane = number % r->x.lanes, all = axis_size(r, (uint32_t)p->axis), capacity = (r->x.chunk + 15) / 16 * 16;
+  uint64_t lane = number % r->x.lanes, all = axis_size(r, (uint32_t)p->axis),
+      capacity = (r->x.chunk + 15) / 16 * 16;
   r->first = number * r->x.chunk;
   r->rows = all - r->first < r->x.chunk ? all - r->first : r->x.chunk;
   r->fresh = number < r->x.lanes;
   r->my_lane = r->lane[lane];
   r->lane_used[lane] = true;
-  if (described->ndomain != (int32_t)p->ndomain || described->axis != p->axis || described->stream != p->stream) abort();
+  if (described->ndomain != (int32_t)p->ndomain || described->axis != p->axis ||
+      described->stream != p->stream) abort();
   for (uint32_t d = 0; d < p->ndomain; d++) {
     uint64_t n = capacity;
     for (uint32_t a = 0; a < r->g->axis.n; a++) {
       if (!(p->domain[d].axes >> a & 1) || (int32_t)a == p->axis) continue;
       n *= p->stream && (int32_t)a == p->particles ? r->x.block : axis_size(r, a);
     }
-    if (described->domain[d].axes != p->domain[d].axes || described->domain[d].bytes != p->domain[d].bytes) abort();
+    if (described->domain[d].axes != p->domain[d].axes || described->domain[d].bytes != p->domain[d].bytes)
+      abort();
     r->domain_elements[d] = n;
     r->scratch_size[d] = p->domain[d].bytes / r->x.p->real_bytes * n;
     r->scratch[d] = poisoned(r->arena, r->scratch_size[d]);
@@ -425,12 +447,14 @@ static void run_phase(Interp *r, uint32_t number) {
   memset(r->lane_used, 0, r->x.lanes);
   for (uint64_t i = 0; i < n; i++) run_chunk(r, i);
   const SviPhase *p = &r->x.entry->phase[number];
-  static const ReduceKind how[] = {[SVI_COMBINE_SUM] = REDUCE_SUM, [SVI_COMBINE_MAX] = REDUCE_MAX, [SVI_COMBINE_LOGSUMEXP] = REDUCE_LOGSUMEXP};
+  static const ReduceKind how[] = {[SVI_COMBINE_SUM] = REDUCE_SUM, [SVI_COMBINE_MAX] = REDUCE_MAX,
+                                   [SVI_COMBINE_LOGSUMEXP] = REDUCE_LOGSUMEXP};
   for (int32_t k = 0; k < p->nreduction; k++) {
     const SviReduction *red = &p->reduction[k];
     for (uint64_t i = 0; i < red->size; i++) {
       double y = identity(how[red->how]);
-      for (uint64_t l = 0; l < r->x.lanes; l++) if (r->lane_used[l]) y = join(how[red->how], y, r->lane[l][red->lane + i]);
+      for (uint64_t l = 0; l < r->x.lanes; l++)
+        if (r->lane_used[l]) y = join(how[red->how], y, r->lane[l][red->lane + i]);
       r->global[red->global + i] = y;
     }
   }
@@ -446,8 +470,10 @@ Interp *interp_run(Arena *arena, const InterpInput *in) {
   r->batch = arena_alloc(arena, ((size_t)e->nbatch + 1) * sizeof *r->batch);
   r->out = arena_alloc(arena, ((size_t)e->nout + 1) * sizeof *r->out);
   for (uint64_t i = 0; i < in->lanes; i++) r->lane[i] = poisoned(arena, e->lane_size);
-  for (int32_t i = 0; i < e->nbatch; i++) r->batch[i] = poisoned(arena, rows_of(r, e->batch[i].axes) * e->batch[i].size);
-  for (int32_t i = 0; i < e->nout; i++) r->out[i] = poisoned(arena, rows_of(r, e->out[i].axes) * e->out[i].size);
+  for (int32_t i = 0; i < e->nbatch; i++)
+    r->batch[i] = poisoned(arena, rows_of(r, e->batch[i].axes) * e->batch[i].size);
+  for (int32_t i = 0; i < e->nout; i++)
+    r->out[i] = poisoned(arena, rows_of(r, e->out[i].axes) * e->out[i].size);
   for (uint32_t i = 0; i < in->p->phases.n; i++) run_phase(r, i);
   return r;
 }
@@ -455,7 +481,8 @@ Interp *interp_run(Arena *arena, const InterpInput *in) {
 /* ---- results */
 double interp_scalar(const Interp *r, uint32_t i) { return r->global[r->x.entry->scalar[i].global]; }
 
-static uint64_t value_size(const Interp *r, Val v) { return shape_event_size(shape_of(r->g, v)) * rows_of(r, shape_of(r->g, v)->axes); }
+static uint64_t value_size(const Interp *r, Val v) { return shape_event_size(shape_of(r->g, v)) * rows_of(r,
+    shape_of(r->g, v)->axes); }
 
 const double *interp_grad(Interp *r, uint32_t i, uint64_t *n) {
   const SviGrad *g = &r->x.entry->grad[i];
@@ -469,7 +496,8 @@ const double *interp_grad(Interp *r, uint32_t i, uint64_t *n) {
     case SVI_IN_LANES: {
       double *sum = arena_alloc(r->arena, (*n + 1) * sizeof *sum);
       uint64_t chunks = (axis_size(r, (uint32_t)e->axis) + r->x.chunk - 1) / r->x.chunk;
-      for (uint64_t l = 0; l < r->x.lanes && l < chunks; l++) for (uint64_t j = 0; j < *n; j++) sum[j] += r->lane[l][g->offset + j];
+      for (uint64_t l = 0; l < r->x.lanes && l < chunks; l++)
+        for (uint64_t j = 0; j < *n; j++) sum[j] += r->lane[l][g->offset + j];
       return sum;
     }
   }
