@@ -111,11 +111,11 @@ LlvmModule *llvm_build(Arena *arena, const SviModel *model, LoopProgram *const *
 /* ---- optimise */
 static const char *const passes[] = {
     "always-inline",
-    "always-inline,globaldce,function(sroa,early-cse,instcombine,simplifycfg,loop-mssa(licm),instcombine)",
+    "always-inline,globaldce,function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),instcombine<no-verify-fixpoint>)",
     /* see note [pipeline] */
-    ("always-inline,globaldce,function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(licm),loop-"
+    ("always-inline,globaldce,function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),loop-"
      "vectorize,"
-     "early-cse,instcombine,simplifycfg,loop-mssa(licm),early-cse)"),
+     "early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)"),
     "default<O3>",
 };
 

@@ -80,7 +80,8 @@ static Val reduce_through(Graph *g, ReduceKind k, Val a, AxisSet axes, uint32_t 
   if (n.op == OP_neg) return graph_op1(g, OP_neg, graph_reduce(g, k, n.arg[0], axes, dims));
   if (n.op == OP_mul && graph_is_const(g, n.arg[1], &x))
     return graph_op2(g, OP_mul, graph_reduce(g, k, n.arg[0], axes, dims), n.arg[1]);
-  if (n.op == OP_dot && dims == 0)
+  /* axes of both factors only: a sum over the rows of x @ W would become sum(x) @ W, which loses the matrix product */
+  if (n.op == OP_dot && dims == 0 && !(axes & ~(axes_of(g, n.arg[0]) & axes_of(g, n.arg[1]))))
     return graph_dot(g, n.arg[0], n.arg[1], n.attr.dot.axes | axes, n.attr.dot.n, n.attr.dot.da,
                      n.attr.dot.db);
   return NO_VAL;
