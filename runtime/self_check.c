@@ -123,10 +123,13 @@ static bool check_entry(Session *s, int entry, uint64_t rows, uint64_t k, uint32
   uint64_t n = batches_at(&b, 0, &row), step = 3;
   Run *run = run_new(m, entry, s->pool, &s->data, &s->state.params, n, k);
   run_entry(run, e->axis < 0 ? NULL : row, n, s->seed, step, s->option);
-  double bytes = replay_bytes_of(run);              /* the evaluator keeps every value: fewer rows when they are large */
-  if (bytes > memory_most && n > 1) {
-    n = (uint64_t)((double)n * memory_most / bytes) + 1;
-    run_entry(run, row, n, s->seed, step, s->option);
+  /* the evaluator keeps every value: fewer rows, then fewer particles, when they are large */
+  for (double bytes; (bytes = replay_bytes_of(run)) > memory_most && (n > 1 || k > 1);) {
+    uint64_t *less = n > 1 ? &n : &k;
+    *less = (uint64_t)((double)(*less - 1) * memory_most / bytes) + 1;
+    run_free(run);
+    run = run_new(m, entry, s->pool, &s->data, &s->state.params, n, k);
+    run_entry(run, e->axis < 0 ? NULL : row, n, s->seed, step, s->option);
   }
   SelfCheck c = { .run = run, .seed = s->seed, .step = step };
   bool good = replay_roots(run, s->seed, step, false, &c.exact, error);
