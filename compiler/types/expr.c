@@ -63,78 +63,6 @@ void scope_bind(Checker *c, Scope *s, Name name, Value v, Span at) {
   vec_push(c->arena, &s->bindings, b);
 }
 
-typedef VEC(Name) Names;
-static void names_in_reach(Checker *c, Scope *s, Names *names) {
-  for (Scope *p = s; p; p = p->parent)
-    for (uint32_t i = 0; i < p->bindings.n; i++) vec_push(c->arena, names, p->bindings.at[i].name);
-  const Module *modules[] = {s ? s->module : NULL, c->main};
-  for (size_t m = 0; m < LEN(modules); m++)
-    if (modules[m])
-      for (uint32_t i = 0; i < modules[m]->ast->decls.n; i++)
-        if (modules[m]->ast->decls.at[i]->name) vec_push(c->arena, names, modules[m]->ast->decls.at[i]->name);
-  for (uint32_t i = 0; i < c->t->programs.n; i++)
-    for (uint32_t k = 0; k < c->t->programs.at[i]->sites.n; k++) vec_push(c->arena, names, c->t->programs.at[i]->sites.at[k]->base);
-  for (uint32_t i = 1; i < c->modules.n; i++)
-    for (uint32_t k = 0; c->modules.at[i]->name == NULL && k < c->modules.at[i]->ast->decls.n; k++)
-      if (c->modules.at[i]->ast->decls.at[k]->name) vec_push(c->arena, names, c->modules.at[i]->ast->decls.at[k]->name);
-  Names known = {0};                                    /* built-in functions and the library's distributions */
-  const char *word;
-  for (size_t i = 0; (word = builtin_name(i)) || (word = library_file(i)); i++) {
-    if ((word = builtin_name(i))) { Name n = name_of(word); vec_push(c->arena, &known, n); }
-    if ((word = library_file(i)) && strncmp(word, "dist/", 5) == 0) { Name n = name_of(word + 5); vec_push(c->arena, &known, n); }
-  }
-  for (uint32_t i = 0; i < known.n; i++) vec_push(c->arena, names, known.at[i]);
-}
-
-/* What else is known of a name that is not defined: it comes later, belongs to a loop's turn, to another program or a module. */
-static bool tell_where(Checker *c, Scope *s, DiagItem *item, Name name, Span at) {
-  for (uint32_t m = 0; m < c->modules.n; m++)
-    for (uint32_t i = 0; i < c->modules.at[m]->ast->decls.n; i++) {
-      const Decl *d = c->modules.at[m]->ast->decls.at[i];
-      if (!(d->span.at <= at.at && at.end <= d->span.end) || (d->kind != DE_PROGRAM && d->kind != DE_NET)) continue;
-      bool inside = false;
-      Span there = defined_at(d->kind == DE_NET ? &d->as.net.body : &d->as.program.body, name, &inside);
-      if (!there.end) continue;
-      diag_label(item, there, inside ? "defined here, in one turn of a loop" : "defined here, later");
-      diag_help(item, inside ? "to keep a value from a loop, give it an index: `%s[l] = ...`" : "statements run in the order written: move `%s` up", name);
-      return true;
-    }
-  for (uint32_t i = 0; s && s->program && i < c->t->programs.n; i++) {
-    const Program *p = c->t->programs.at[i];
-    for (uint32_t k = 0; p != s->program && k < p->locals.n; k++)
-      if (p->locals.at[k].name == name) {
-        diag_label(item, p->locals.at[k].span, "a value of `%s`", p->name);
-        diag_fix(item, at, name_printf("%s.%s", p->name, name), "to read it, name its program: `%s.%s`", p->name, name);
-        return true;
-      }
-  }
-  const char *const libraries[] = {"nn"};
-  for (size_t i = 0; i < LEN(libraries); i++) {
-    size_t size;
-    Name library = name_of(libraries[i]);
-    bool imported = module_decl(c->main, library) != NULL;
-    if (name == library && !imported && library_text(library, &size)) { diag_help(item, "it is a module of the library: write `import %s`", name); return true; }
-    if (!library_text(library, &size)) continue;
-    Module *m = module_load(c, library, at, c->main->ast->source);
-    Name there = !m ? NULL : module_decl(m, name) ? name : name_meant(name, &(Name){name_of("dense")}, 1);
-    if (!there || !module_decl(m, there) || (there != name && name_nearest(name, &there, 1))) continue;
-    if (imported) diag_fix(item, at, name_printf("%s.%s", library, there), "it is in the module `%s`: write `%s.%s`", library, library, there);
-    else diag_help(item, "it is in a module of the library: write `import %s`, and `%s.%s` here", library, library, there);
-    return true;
-  }
-  return false;
-}
-
-static Value unknown_name(Checker *c, Scope *s, Name name, Span at) {
-  Names names = {0};
-  names_in_reach(c, s, &names);
-  DiagItem *i = diag_at(c->diag, E0201, at, "`%s` is not defined", name);
-  if (tell_where(c, s, i, name, at)) return v_bad(at);
-  Name near = name_meant(name, names.at, names.n);
-  if (near) diag_fix(i, at, near, "did you mean `%s`?", near);
-  return v_bad(at);
-}
-
 /* A variable leaf: the value of a site or data column by that name, whatever its source will be. */
 static Value variable(Checker *c, Name name, const Shape *shape, Range range, Span declared, Span at) {
   c->g->span = declared;
@@ -177,15 +105,6 @@ static Module *unnamed_module(Checker *c, Name name, const Decl **d) {
   for (uint32_t i = 1; i < c->modules.n; i++)
     if (c->modules.at[i]->name == NULL && (*d = module_decl(c->modules.at[i], name))) return c->modules.at[i];
   return NULL;
-}
-
-static void tell_early(Checker *c, const Program *p, Name name, Span at) {
-  bool inside = false;
-  Span there = defined_at(&p->decl->as.program.body, name, &inside);
-  DiagItem *i = diag_at(c->diag, E0201, at, "`%s` is used before it is drawn", name);
-  if (there.end && !(there.at <= at.at && at.end <= there.end)) diag_label(i, there, "drawn here");
-  if (inside) diag_help(i, "the turns of a loop run in the order written; where one needs the next, count down: `for l in L..1 by -1`");
-  else diag_help(i, "statements run in the order written: move `%s ~ ...` up", name);
 }
 
 Value lookup(Checker *c, Scope *s, Name name, Span at) {

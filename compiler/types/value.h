@@ -139,6 +139,8 @@ Name        name_meant  (Name wrong, const Name *candidates, size_t n);         
 Span        defined_at  (const Stmts *body, Name name, bool *inside);
 void        poison      (Checker *c, Scope *s, const Stmts *body);
 void        tell_not_known(Checker *c, DiagItem *i, Val v);
+Value       unknown_name(Checker *c, Scope *s, Name name, Span at);                          /* V_BAD, after the message */
+void        tell_early  (Checker *c, const Program *p, Name name, Span at);                 /* a site used before it is drawn */
 bool        axis_room     (Checker *c, Name index, uint32_t size, Span at);                 /* may another axis be made?  False after a message */
 bool        is_known      (Checker *c, Val v);                                              /* needs no option, data or parameter */
 bool        reads_variable(Checker *c, Val v, Name name);                                   /* in the template */
