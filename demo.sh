@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # From nothing to digits: installs what is needed, builds svic, fetches MNIST, compiles examples/vae, trains it for a few
-# epochs, measures the test bound and draws samples.png.  About five minutes on two cores.
+# epochs, measures the test bound and draws samples.png.  A few minutes on two cores, most of them for the packages and the build.
 set -euo pipefail
 cd "$(dirname "$0")"
-epochs=${EPOCHS:-8}
+epochs=${EPOCHS:-20}
 out=build/demo
 
 tools/packages.sh npm

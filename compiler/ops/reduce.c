@@ -121,6 +121,9 @@ static Val rows_resolved(Graph *g, const Node *n, Val a) {
   for (uint32_t i = 0; i < g->axis.n; i++)
     if (g->axis.at[i].kind != AXIS_INDEX) axes |= axes_of(g, a) & (AxisSet)1 << i;
   Val v = graph_reduce(g, (ReduceKind)n->attr.reduce.kind, a, axes, 0);
+  for (uint32_t i = 0; i < g->axis.n && !n->attr.reduce.mean && n->attr.reduce.kind == REDUCE_SUM; i++)      /* of a minibatch: N / B of the rows there are */
+    if ((axes >> i & 1) && g->axis.at[i].kind == AXIS_PLATE)
+      v = graph_op2(g, OP_mul, v, graph_op2(g, OP_div, graph_count(g, i, true), graph_count(g, i, false)));
   if (!n->attr.reduce.mean || !axes) return v;
   Val count = count_of_axes(g, axes);
   return n->attr.reduce.kind == REDUCE_LOGSUMEXP ? graph_op2(g, OP_sub, v, graph_op1(g, OP_log, count))

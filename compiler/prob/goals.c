@@ -41,6 +41,10 @@ bool has_terms(const Typed *t, Val v) {
   return yes;
 }
 
+bool kl_is_analytic(const Site *a, const Site *b) {
+  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive;
+}
+
 typedef struct { Prob *p; Goal *goal; } Walk;
 static void push_part(Walk *w, Part part) { vec_push(w->p->t->arena, &w->goal->parts, part); }
 
@@ -78,7 +82,7 @@ static void walk(Walk *w, Val v, Part base) {
           Part part = base;
           part.site = term->sites.at[i], part.against = term->against.at[i];
           if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0);
-          part.analytic = dist_has_kl(t, &part.site->dist, &part.against->dist) && !part.site->autoregressive && !part.against->autoregressive;
+          part.analytic = kl_is_analytic(part.site, part.against);
           part.kind = PART_KL;
           push_part(w, part);
         }
@@ -155,7 +159,6 @@ static int batch_plate(const Prob *p, Val objective) {
 
 /* ---- estimators */
 static Estimate choose(const Prob *p, Site *site) {
-  (void)p;
   Estimate e = {.site = site, .via = site->via};
   bool reparameterised = !site->discrete;
   switch (site->via) {

@@ -107,9 +107,6 @@ Val lower_log_density(Lower *l, Env *env, const Site *site, Val x) {
     diag_help(item, "add `logpdf(x) = ...` to it");
     return graph_const(l->g, 0);
   }
-  /* a density that is the same for all elements (a uniform one) still counts once for each */
-  if (shape_of(l->g, v)->rank == 0 && site->shape->rank && !d.decl->as.dist.support->sizes.n)
-    v = graph_spread(l->g, v, graph_shape(l->g, shape_of(l->g, v)->axes, site->shape->rank, site->shape->dim));
   v = graph_label(l->g, graph_sum_all(l->g, v), name_printf("log %s.%s", site->program->name, site->name), site->span);
   return v;
 }
@@ -218,6 +215,18 @@ static Val same_rows(Lower *l, const Term *term, Val sum, Val v, AxisSet *rows, 
   *rows = axes;
   return sum == NO_VAL ? v : graph_op2(l->g, OP_add, sum, v);
 }
+/* Where a divergence or entropy finds the draws of its program: in an expectation around, or in one of its own. */
+static bool has_draws(const Env *env, const Program *p) {
+  for (; env; env = env->outer)
+    if (env->path->program == p) return true;
+  return false;
+}
+static Val with_draws(Lower *l, Env *env, const Part *part, Val (*lower)(Lower *, Env *, const Part *)) {
+  Program *p = part->site->program;
+  if (has_draws(env, p)) return lower(l, env, part);
+  Env *own = env_of(l, path_of(l->p, env ? env->path : NULL, p, -1, ++l->s->copies));
+  return with_score(l, own, lower(l, own, part));
+}
 static Val term_value(Lower *l, Env *env, const Term *term) {
   AxisSet rows = 0;
   Val sum = NO_VAL;
@@ -228,20 +237,14 @@ static Val term_value(Lower *l, Env *env, const Term *term) {
     case TERM_KL:
       for (uint32_t i = 0; i < term->sites.n; i++) {
         Part part = {.kind = PART_KL, .site = term->sites.at[i], .against = term->against.at[i]};
-        part.analytic = dist_has_kl(l->p->t, &part.site->dist, &part.against->dist);
-        bool inside = false;
-        for (Env *e = env; e; e = e->outer) inside |= e->path->program == term->program;
-        Env *where = inside ? env : env_of(l, path_of(l->p, env ? env->path : NULL, term->program, -1, ++l->s->copies));
-        sum = same_rows(l, term, sum, lower_kl(l, where, &part), &rows, part.site);
+        part.analytic = kl_is_analytic(part.site, part.against);
+        sum = same_rows(l, term, sum, with_draws(l, env, &part, lower_kl), &rows, part.site);
       }
       return sum;
     case TERM_ENTROPY:
       for (uint32_t i = 0; i < term->sites.n; i++) {
         Part part = {.kind = PART_ENTROPY, .site = term->sites.at[i]};
-        bool inside = false;
-        for (Env *e = env; e; e = e->outer) inside |= e->path->program == term->program;
-        Env *where = inside ? env : env_of(l, path_of(l->p, env ? env->path : NULL, term->program, -1, ++l->s->copies));
-        sum = same_rows(l, term, sum, lower_entropy(l, where, &part), &rows, part.site);
+        sum = same_rows(l, term, sum, with_draws(l, env, &part, lower_entropy), &rows, part.site);
       }
       return sum;
     case TERM_EXPECT: {

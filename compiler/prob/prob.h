@@ -59,6 +59,7 @@ void  prob_print (const Prob *p, FILE *out);
 bool  prob_verify(const Prob *p, FILE *why);
 const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy);
 const Estimate *estimate_of(const Prob *p, const Site *site);
+bool  kl_is_analytic(const Site *a, const Site *b);
 bool  has_terms(const Typed *t, Val v);            /* does it depend on anything only an objective can say? */
 
 /* ---- to graphs */

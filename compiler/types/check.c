@@ -188,12 +188,7 @@ static Value option_value(Checker *c, const Decl *d) {
   for (uint32_t i = 0; i < c->t->options.n; i++)
     if (c->t->options.at[i].name == d->name) {
       c->t->options.at[i].used = true;
-      SviSchedule s = c->t->options.at[i].schedule;
-      Range r = RANGE_REAL;
-      double lo = INFINITY;
-      for (int32_t k = 0; k < s.n; k++) lo = fmin(lo, s.value[k]);
-      (void)lo;
-      return v_node(graph_leaf(c->g, OP_option, d->name, i, graph_shape(c->g, 0, 0, NULL), r), d->name_span);
+      return v_node(graph_leaf(c->g, OP_option, d->name, i, graph_shape(c->g, 0, 0, NULL), RANGE_REAL), d->name_span);
     }
   return v_bad(d->name_span);
 }
@@ -383,6 +378,12 @@ static const SviOptimizer optimizers[] = {
   {SVI_RMSPROP, {0}, 0,   0,   0.9,   1e-8, 0, 0, 0},
   {SVI_ADAGRAD, {0}, 0,   0,   0,     1e-8, 0, 0, 0},
 };
+/* beside `lr`, which may be a schedule */
+static const struct { const char *name; size_t at; } optimizer_settings[] = {
+#define SETTING(name) {#name, offsetof(SviOptimizer, name)}
+  SETTING(momentum), SETTING(beta1), SETTING(beta2), SETTING(eps), SETTING(decay), SETTING(clip), SETTING(average),
+#undef SETTING
+};
 static const char *const optimizer_names[] = {"adam", "sgd", "adamax", "rmsprop", "adagrad"};
 
 static SviSchedule schedule_constant(Checker *c, double x) {
@@ -422,12 +423,11 @@ static void check_optimizer(Checker *c, const Expr *e) {
       }
       continue;
     }
-    const struct { const char *name; double *at; } settings[] = {{"momentum", &o.momentum}, {"beta1", &o.beta1}, {"beta2", &o.beta2}, {"eps", &o.eps}, {"decay", &o.decay}, {"clip", &o.clip}, {"average", &o.average}};
     size_t k;
-    for (k = 0; k < LEN(settings) && !(a->name && strcmp(a->name, settings[k].name) == 0); k++) {}
-    if (k == LEN(settings)) {
-      Name words[LEN(settings) + 1] = {name_of("lr")};
-      for (size_t j = 0; j < LEN(settings); j++) words[j + 1] = name_of(settings[j].name);
+    for (k = 0; k < LEN(optimizer_settings) && !(a->name && strcmp(a->name, optimizer_settings[k].name) == 0); k++) {}
+    if (k == LEN(optimizer_settings)) {
+      Name words[LEN(optimizer_settings) + 1] = {name_of("lr")};
+      for (size_t j = 0; j < LEN(optimizer_settings); j++) words[j + 1] = name_of(optimizer_settings[j].name);
       Name near = a->name ? name_meant(a->name, words, LEN(words)) : NULL;
       DiagItem *d = a->name ? diag_at(c->diag, E0601, a->span, "`%s` has no setting `%s`", optimizer_names[which], a->name)
                             : diag_at(c->diag, E0601, a->span, "a setting of `%s` needs its name", optimizer_names[which]);
@@ -435,7 +435,7 @@ static void check_optimizer(Checker *c, const Expr *e) {
       else diag_note(d, "settings: lr, momentum, beta1, beta2, eps, decay, clip, average");
       continue;
     }
-    want_number(c, c->main->scope, a->value, settings[k].at);
+    want_number(c, c->main->scope, a->value, (double *)((char *)&o + optimizer_settings[k].at));
   }
   c->t->optimizer = o;
 }
@@ -511,9 +511,8 @@ static void check_train(Checker *c) {
     } else {
       Name names[] = {name_of("optimizer"), name_of("batch"), name_of("epochs")};
       DiagItem *d = a->name ? diag_at(c->diag, E0601, a->span, "`train` has no setting `%s`", a->name) : diag_at(c->diag, E0601, a->span, "a setting of `train` needs its name");
-      static const char *const of_optimizer[] = {"lr", "momentum", "beta1", "beta2", "eps", "decay", "clip", "average"};
-      bool moved = false;
-      for (size_t k = 0; k < LEN(of_optimizer) && a->name; k++) moved |= a->name == name_of(of_optimizer[k]);
+      bool moved = a->name == name_of("lr");
+      for (size_t k = 0; k < LEN(optimizer_settings) && a->name; k++) moved |= strcmp(a->name, optimizer_settings[k].name) == 0;
       if (moved) { diag_help(d, "it is a setting of the optimiser: `optimizer: adam(%s: ...)`", a->name); continue; }
       Name near = a->name ? name_meant(a->name, names, LEN(names)) : NULL;
       if (near) diag_fix(d, (Span){a->span.at, a->span.at + (uint32_t)strlen(a->name)}, near, "did you mean `%s`?", near);

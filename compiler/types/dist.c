@@ -34,7 +34,7 @@ static bool form_takes(const Params *p, const Args *args, bool piped) {
   return given >= needed && given <= p->n;
 }
 
-static void print_forms(Checker *c, const Decl *d, DiagItem *item) {
+static void print_forms(const Decl *d, DiagItem *item) {
   Name text = NULL;
   for (int f = -1; f < (int)d->as.dist.forms.n; f++) {
     const Params *p = form_params(d, f);
@@ -43,7 +43,6 @@ static void print_forms(Checker *c, const Decl *d, DiagItem *item) {
     text = name_printf("%s)`", text);
   }
   diag_note(item, "it is written %s", text);
-  (void)c;
 }
 
 /* No form takes these arguments: says which one is in the way. */
@@ -91,7 +90,7 @@ static void tell_arguments(Checker *c, const Decl *d, const Args *args, bool pip
     if (fits && missing && !item) item = diag_at(c->diag, E0206, at, "`%s` needs its argument `%s`", d->name, missing);
   }
   if (!item) item = diag_at(c->diag, E0206, at, "`%s` cannot be given these arguments together", d->name);
-  print_forms(c, d, item);
+  print_forms(d, item);
 }
 
 static bool is_constant(const Graph *g, Val v) {
@@ -488,7 +487,7 @@ static const Member *kl_member(const DistValue *a, const DistValue *b) {
   }
   return NULL;
 }
-bool dist_has_kl(Typed *t, const DistValue *a, const DistValue *b) { (void)t; return kl_member(a, b) != NULL; }
+bool dist_has_kl(const DistValue *a, const DistValue *b) { return kl_member(a, b) != NULL; }
 
 Val dist_kl(Typed *t, Graph *g, const DistValue *a, const DistValue *b, const Shape *event) {
   const Member *m = kl_member(a, b);
@@ -634,7 +633,7 @@ Value dist_field(Checker *c, const DistValue *d, Name field, Span at) {
       if (d->decl->as.dist.members.at[k].params.n == 0) vec_push(c->arena, &names, d->decl->as.dist.members.at[k].name);
     Name near = name_meant(field, names.at, names.n);
     if (near) diag_fix(i, at, near, "did you mean `%s`?", near);
-    else print_forms(c, d->decl, i);
+    else print_forms(d->decl, i);
     return v_bad(at);
   }
   if (b->value.kind != V_NODE || !vector) return b->value;

@@ -658,13 +658,13 @@ static Value eval_reduce(Checker *c, Scope *s, const Expr *e) {
   Range of = node_of(c->g, v)->range;
   c->g->span = e->span;
   if (all) return v_node(graph_reduce_rows(c->g, k, mean, v), e->span);
-  AxisSet missing = axes & ~shape_of(c->g, v)->axes;
-  for (uint32_t a = 0; a < c->g->axis.n; a++)
-    if ((missing >> a & 1) && c->g->axis.at[a].kind == AXIS_PLATE && k != REDUCE_SUM && !mean) missing &= ~((AxisSet)1 << a);
   v = graph_reduce(c->g, k, v, axes, 0);
-  if (mean)
-    for (uint32_t a = 0; a < c->g->axis.n; a++)
-      if (axes >> a & 1) v = by_count(c, k, v, graph_count(c->g, a, false));
+  for (uint32_t a = 0; a < c->g->axis.n; a++) {
+    if (!(axes >> a & 1)) continue;
+    if (mean) v = by_count(c, k, v, graph_count(c->g, a, false));
+    else if (k == REDUCE_SUM && c->g->axis.at[a].kind == AXIS_PLATE)      /* of a minibatch: N / B of the rows there are */
+      v = graph_op2(c->g, OP_mul, v, graph_op2(c->g, OP_div, graph_count(c->g, a, true), graph_count(c->g, a, false)));
+  }
   return v_node(mean_range(c, k, mean, v, of), e->span);
 }
 

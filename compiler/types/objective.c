@@ -244,10 +244,8 @@ Value eval_log_density(Checker *c, Scope *s, const Expr *e) {
     vec_push(c->arena, &t.sites, sites.at[i]);
   }
   if (diag_errors(c->diag) != errors) return v_bad(e->span);
-  const Expr *target = e->as.log_density.target;
   Name label = whole ? name_printf("log %s", t.program->name)
              : name_printf("log %s.%s", t.program->name, sites.n == 1 ? sites.at[0]->name : sites.at[0]->base);
-  (void)target;
   return term_leaf(c, t, label, graph_shape(c->g, axes, 0, NULL), RANGE_REAL, e->span);
 }
 

@@ -81,7 +81,7 @@ const char *plates_text(Checker *c, AxisSet axes) {
 }
 
 /* ---- sites */
-static Via via_of(Checker *c, Scope *s, const Expr *e) {
+static Via via_of(Checker *c, const Expr *e) {
   if (!e) return VIA_AUTO;
   Name word = e->kind == EX_NAME ? e->as.name : e->kind == EX_CALL && e->as.call.callee->kind == EX_NAME ? e->as.call.callee->as.name : NULL;
   static const char *const words[] = {
@@ -90,7 +90,6 @@ static Via via_of(Checker *c, Scope *s, const Expr *e) {
 #undef VIA
   };
   Name names[VIA_COUNT];
-  (void)s;
   for (int i = 0; i < VIA_COUNT; i++) {
     names[i] = name_of(words[i]);
     if (word == names[i]) return (Via)i;
@@ -161,7 +160,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   Site *site = NEW(c->arena, Site);
   site->name = name, site->base = target->name, site->program = c->program, site->span = target->span;
   site->autoregressive = st->as.site.autoregressive;
-  site->via = via_of(c, s, st->as.site.via);
+  site->via = via_of(c, st->as.site.via);
   const DataVar *data = observed_data(c, name);
   Scope *inner = s;
   if (site->autoregressive) {                            /* h may be named in its own arguments: its shape comes from [n] or the data */

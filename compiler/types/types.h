@@ -140,5 +140,5 @@ bool   types_verify(const Typed *t, FILE *why);
  * nodes of `g`, in `g`.  `rows` are the axes the value must have (plates and particles of the draw).  NO_VAL: it has no such member. */
 Val  dist_member(Typed *t, Graph *g, const DistValue *d, const char *member, Val x, const Shape *event, uint32_t draw);
 Val  dist_kl    (Typed *t, Graph *g, const DistValue *a, const DistValue *b, const Shape *event);   /* NO_VAL: no closed form known */
-bool dist_has_kl(Typed *t, const DistValue *a, const DistValue *b);
+bool dist_has_kl(const DistValue *a, const DistValue *b);
 #endif

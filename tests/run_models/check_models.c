@@ -235,6 +235,20 @@ START_TEST(steps_are_by_hand) {
 }
 END_TEST
 
+/* ---- sum(each row) in a minibatch stands for the sum over all rows */
+static double bound_after_training(const char *model) {
+  work_compile(model, "m", width->options);
+  work_run("./m train --data d.npz --steps 40 --batch 64 --quiet --out s");
+  return report_of(work_eval("./m eval --data d.npz --quiet --json --only bound --params s/last.safetensors"), "bound").value;
+}
+START_TEST(a_sum_over_rows_is_scaled) {
+  put_bits(1000, 30);
+  width = &widths[_i];
+  double implied = bound_after_training("bits"), written = bound_after_training("bits_summed");
+  is_exactly(written, implied, "the bound");
+}
+END_TEST
+
 /* ---- the same bits, whatever the threads, and resumed */
 static char *hash_of(const char *more) {
   char line[300];
@@ -316,6 +330,7 @@ int main(void) {
   tcase_add_loop_test(t, the_rate_is_the_average_divergence, 0, WIDTHS);
   tcase_add_loop_test(t, probabilities_sum_to_one, 0, WIDTHS);
   tcase_add_loop_test(t, steps_are_by_hand, 0, WIDTHS);
+  tcase_add_loop_test(t, a_sum_over_rows_is_scaled, 0, WIDTHS);
   tcase_add_loop_test(t, threads_and_resuming_change_nothing, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
