@@ -124,6 +124,7 @@ Val graph_sum_all(Graph *g, Val a);                                            /
 Val graph_dot    (Graph *g, Val a, Val b, AxisSet axes, uint32_t n, const uint8_t *da, const uint8_t *db);
 Val graph_matmul (Graph *g, Val a, Val b);                                     /* last dim of a with first of b */
 Val graph_expand (Graph *g, Val a, uint32_t added, uint32_t rank, const uint32_t *dim);
+Val graph_expand_axes(Graph *g, Val a, AxisSet axes);                         /* the same along further axes */
 Val graph_spread (Graph *g, Val a, const Shape *s);                            /* scalar event to the dims of s (axes unchanged) */
 Val graph_permute(Graph *g, Val a, const uint8_t *order);
 Val graph_to_axis(Graph *g, Val a, uint32_t dim, uint32_t axis);

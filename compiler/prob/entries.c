@@ -123,8 +123,7 @@ static void add_out(Lower *l, Entry *e, Name name, Val v) {
   if (s->axes & ~batch) return;
   if (!(s->axes & batch)) {                                /* the same for every row: say so for each */
     if (!batch) return;
-    v = graph_op2(l->g, OP_add, v, graph_op2(l->g, OP_mul, graph_const(l->g, 0), graph_iota_axis(l->g, (uint32_t)e->axis)));
-    if (!(shape_of(l->g, v)->axes & batch)) return;
+    v = graph_expand_axes(l->g, v, batch);
   }
   EntryRoot root = {name, v};
   vec_push(l->p->t->arena, &e->outs, root);
