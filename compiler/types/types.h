@@ -9,7 +9,7 @@
  * An objective is a value of the template graph too: what only an objective can say (log p.x, KL, E[q](f), a drawn value)
  * is a leaf with a row in Typed.terms.
  *
- * Read: types.h, value.h, check.c (declarations), program.c, expr.c, apply.c (nets, functions), dist.c, objective.c. */
+ * Read: types.h, value.h, check.c (declarations), program.c, scope.c (names), expr.c, axes.c, apply.c (nets, functions), dist.c, objective.c. */
 #ifndef SVIC_TYPES_H
 #define SVIC_TYPES_H
 #include "../ast/ast.h"

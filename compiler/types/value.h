@@ -101,6 +101,12 @@ const char *value_kind_text(Value v);
 Site *sites_one(Checker *c, Value v);
 Name  member_name(Name base, const Key *key);
 
+/* ---- axes.c */
+int   plate_axis        (Checker *c, Name name);              /* -1: no plate of this name */
+Value eval_index        (Checker *c, Scope *s, const Expr *e);
+Value eval_comprehension(Checker *c, Scope *s, const Expr *e);
+Value eval_reduce       (Checker *c, Scope *s, const Expr *e);
+
 /* ---- apply.c */
 Value apply          (Checker *c, Scope *s, Value callee, Args args, Value *piped, Span at);
 Value call_builtin   (Checker *c, const Builtin *b, Values *args, Args names, Span at);
