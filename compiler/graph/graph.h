@@ -68,6 +68,7 @@ typedef union {
   struct { uint8_t dim; uint32_t axis; } gather;          /* gather: arg0 indexed along dim (axis == NO_VAL) or along plate `axis` by arg1; scatter: its adjoint */
   struct { uint8_t kind; uint32_t draw; } random;         /* draw: index into Graph.draws: who draws */
   struct { Range range; } assume;
+  struct { uint32_t id; bool live; } hook;                /* stop: 0, or one of a kind: see graph_hook */
   struct { uint32_t lower; uint32_t trans; } linalg;
 } Attr;
 
@@ -93,6 +94,8 @@ typedef struct Graph {
   VEC(Draw) draws;
   struct GraphTables *tables;          /* hash tables of nodes and shapes */
   Span  span;                          /* given to nodes built now */
+  VEC(Val) hooks;                      /* by hook - 1: what the adjoint is multiplied by; NO_VAL: not said yet */
+  bool  forward;                       /* gradients have been taken: a stop is the identity here, and leaves no node */
 } Graph;
 
 Graph *graph_new(Arena *arena);
@@ -139,6 +142,10 @@ Val graph_cholesky (Graph *g, Val a);                                          /
 Val graph_solve_tri(Graph *g, Val t, Val b, bool lower, bool trans);           /* op(t) x = b: t [n, n], of which one triangle is read; b [n] or [n, m] */
 Val graph_random (Graph *g, RandomKind k, uint32_t draw, const Shape *s, Val argument /* or NO_VAL */);
 Val graph_stop   (Graph *g, Val a);                                            /* the value without its gradient */
+/* The value as a node of its own, equal to no other: something to differentiate by.  No gradient goes on to `a`; or, when
+ * live, what graph_hook_scale says times it, which may need values that depend on this one. */
+Val graph_hook   (Graph *g, Val a, bool live);
+void graph_hook_scale(Graph *g, Val hook, Val scale);
 Val graph_assume (Graph *g, Val a, Range r);                                   /* the value, with a range the builder could not see */
 Val graph_label  (Graph *g, Val v, Name label, Span span);                     /* names it unless it has a name; returns v */
 

@@ -17,33 +17,51 @@ static const char *differentiable(const Node *n, uint32_t i) {
   (void)n, (void)i;
   return NULL;
 }
-static const char *constant(const Node *n, uint32_t i) {
-  (void)n, (void)i;
-  return OP_CONSTANT;
-}
 static bool read_nothing(TextIn *in, Node *n) {
   (void)in, (void)n;
   return true;
 }
 
-/* ---- stop: the value without its gradient */
+/* ---- stop: the value without its gradient; a hook is one with a number */
 Val graph_stop(Graph *g, Val a) {
   OpKind op = node_of(g, a)->op;
-  if (op == OP_stop || op == OP_const || op == OP_input || op == OP_option || op == OP_count || op == OP_iota)
+  if (g->forward || op == OP_stop || op == OP_const || op == OP_input || op == OP_option || op == OP_count || op == OP_iota)
     return a;
   return graph_add(g, OP_stop, 1, &a, attr_none(), NULL);
 }
+Val graph_hook(Graph *g, Val a, bool live) {
+  Val none = NO_VAL;
+  vec_push(g->arena, &g->hooks, none);
+  Attr attr = attr_none();
+  attr.hook.id = g->hooks.n, attr.hook.live = live;
+  return graph_add(g, OP_stop, 1, &a, attr, NULL);
+}
+void graph_hook_scale(Graph *g, Val hook, Val scale) { g->hooks.at[node_of(g, hook)->attr.hook.id - 1] = scale; }
+
 static Val stop_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {
-  (void)from, (void)n;
+  (void)from;
+  if (n->attr.hook.id && !to->forward) BUG("a hook belongs to its graph");
   return graph_stop(to, arg[0]);
 }
 static void stop_grad(Graph *g, Val y, Val dy, Val *d) {
-  (void)g, (void)y, (void)dy;
+  Attr attr = node_of(g, y)->attr;
   d[0] = NO_VAL;
+  if (!attr.hook.live) return;
+  Val scale = g->hooks.at[attr.hook.id - 1];
+  if (scale == NO_VAL) BUG("a live hook without its scale");
+  d[0] = graph_op2(g, OP_mul, dy, scale);
+}
+static const char *stop_obstacle(const Node *n, uint32_t i) {
+  (void)i;
+  return n->attr.hook.live ? NULL : OP_CONSTANT;
+}
+static void stop_print(const Graph *g, const Node *n, FILE *out) {
+  (void)g;
+  if (n->attr.hook.id) fprintf(out, " hook %u", n->attr.hook.id);
 }
 const Op op_stop = {
   .name = "stop", .nargs = 1, .shape = same_shape, .range = same_range, .copy = stop_copy,
-  .grad = stop_grad, .obstacle = constant, .eval = same_eval, .read = read_nothing };
+  .grad = stop_grad, .obstacle = stop_obstacle, .eval = same_eval, .print = stop_print, .read = read_nothing };
 
 /* ---- assume: the value, with a range the builder could not see */
 Val graph_assume(Graph *g, Val a, Range r) {

@@ -45,23 +45,46 @@ static void missing_value(Lower *l, Span at) {
   diag_note(d, "what the objective needs must be data, or drawn by one of the expectations around it, before it is needed");
 }
 
+/* Gradients have been taken: without stops, what was computed once with and once without a gradient is one value again. */
+static void forward_only(Lower *l, Entry *e) {
+  Graph *g = graph_new(l->p->t->arena);
+  g->forward = true;
+  for (uint32_t i = 0; i < l->g->axis.n; i++) graph_axis(g, l->g->axis.at[i]);
+  for (uint32_t i = 0; i < l->g->draws.n; i++) graph_draw(g, l->g->draws.at[i]);
+  VEC(Val *) at = {0};
+  VEC(Val) from = {0};
+  for (uint32_t i = 0; i < e->scalars.n; i++) vec_push(l->p->t->arena, &at, &e->scalars.at[i].value);
+  for (uint32_t i = 0; i < e->grads.n; i++)   vec_push(l->p->t->arena, &at, &e->grads.at[i].value);
+  for (uint32_t i = 0; i < e->updates.n; i++) vec_push(l->p->t->arena, &at, &e->updates.at[i].value);
+  for (uint32_t i = 0; i < at.n; i++) vec_push(l->p->t->arena, &from, *at.at[i]);
+  Val *to = arena_alloc(l->p->t->arena, (from.n + 1) * sizeof *to);
+  graph_copy(g, l->g, from.at, from.n, to, NULL, NULL);
+  for (uint32_t i = 0; i < at.n; i++) *at.at[i] = to[i];
+  e->graph = g;
+}
+
 static Entry *goal_entry(Prob *p, const Goal *goal) {
   Typed *t = p->t;
-  Lower *l = lower_new(p, !goal->report);
+  Lower *l = lower_new(p, goal->report ? FOR_REPORT : FOR_STEP);
   l->objective = goal->span;
   Entry *e = NEW(t->arena, Entry);
   *e = (Entry){.name = name_printf("%s:%s", goal->report ? "report" : "step", goal->name), .graph = l->g, .axis = goal->axis};
   Val total = NO_VAL;
   bool rows = false, shown = false;                        /* a part has the batch plate; its value differs from row to row */
   Val *parts = arena_alloc(t->arena, (goal->parts.n + 1) * sizeof *parts);
+  Signals signals = {0};
+  ScaledPart *scaled = arena_alloc(t->arena, (goal->parts.n + 1) * sizeof *scaled);
   for (uint32_t i = 0; i < goal->parts.n; i++) {
-    parts[i] = lower_part(l, &goal->parts.at[i]);
+    uint32_t before = signals.n;
+    parts[i] = lower_part(l, &goal->parts.at[i], goal->report ? NULL : &signals);
+    for (uint32_t k = before; k < signals.n; k++) signals.at[k].part = i;
     rows  |= goal->axis >= 0 && (plates_of(l, &goal->parts.at[i], parts[i]) >> goal->axis & 1);
     shown |= goal->axis >= 0 && (shape_of(l->g, parts[i])->axes >> goal->axis & 1);
   }
   for (uint32_t i = 0; i < goal->parts.n; i++) {
     const Part *part = &goal->parts.at[i];
-    Val v = per_row(l, goal, parts[i], plates_of(l, part, parts[i]), goal->report && shown, !rows || part->kind == PART_VALUE);
+    scaled[i] = (ScaledPart){plates_of(l, part, parts[i]), !rows || part->kind == PART_VALUE};
+    Val v = per_row(l, goal, parts[i], scaled[i].plates, goal->report && shown, scaled[i].whole);
     total = total == NO_VAL ? v : graph_op2(l->g, OP_add, total, v);
   }
   if (total == NO_VAL) total = graph_const(l->g, 0);
@@ -86,7 +109,9 @@ static Entry *goal_entry(Prob *p, const Goal *goal) {
   }
   EntryRoot root = {goal->name, objective};
   vec_push(t->arena, &e->scalars, root);
-  Val loss = goal->maximize ? graph_op1(l->g, OP_neg, objective) : objective;
+  Val baselines = lower_baselines(l, e, goal, &signals, scaled);
+  Val with = baselines == NO_VAL ? objective : graph_op2(l->g, OP_add, objective, baselines);
+  Val loss = goal->maximize ? graph_op1(l->g, OP_neg, with) : with;
   VEC(Val) wrt = {0};
   VEC(int32_t) ids = {0};
   for (uint32_t i = 0; i < t->params.n; i++) {
@@ -113,6 +138,7 @@ static Entry *goal_entry(Prob *p, const Goal *goal) {
   }
   lower_updates(l, e);
   lower_done(l);
+  forward_only(l, e);
   return e;
 }
 
@@ -130,14 +156,14 @@ static void add_out(Lower *l, Entry *e, Name name, Val v) {
 }
 static void add_site(Lower *l, Entry *e, Env *env, const Site *site, bool draw) {
   if (draw) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
-  DistValue d = lower_dist(l, env, &site->dist);
+  DistValue d = lower_dist(l, env, &site->dist, false);
   Val mean = dist_member(l->p->t, l->g, &d, "mean", NO_VAL, NULL, 0);
   if (mean == NO_VAL) return;
   if (shape_of(l->g, mean)->rank < site->shape->rank) mean = graph_spread(l->g, mean, graph_shape(l->g, shape_of(l->g, mean)->axes, site->shape->rank, site->shape->dim));
   add_out(l, e, name_printf("%s.mean", site->name), mean);
 }
 static Entry *show_entry(Prob *p, const char *name, const Program *draws, const Program *shows, bool observed_only) {
-  Lower *l = lower_new(p, false);
+  Lower *l = lower_new(p, FOR_SHOW);
   Entry *e = NEW(p->t->arena, Entry);
   int axis = draws->axis;
   for (uint32_t i = 0; i < shows->sites.n && axis < 0; i++)
@@ -146,7 +172,7 @@ static Entry *show_entry(Prob *p, const char *name, const Program *draws, const 
   *e = (Entry){.name = name_of(name), .graph = l->g, .axis = axis};
   for (uint32_t i = 0; i < draws->sites.n; i++)
     if (draws->sites.at[i]->autoregressive) return NULL;
-  Env *env = lower_env(l, path_of(p, NULL, (Program *)draws, -1, 0));
+  Env *env = lower_env(l, path_of(p, NULL, (Program *)draws, -1, 0, false));
   for (uint32_t i = 0; i < shows->sites.n; i++) {
     const Site *site = shows->sites.at[i];
     if (observed_only && !site->observed) continue;

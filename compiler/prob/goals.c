@@ -7,19 +7,19 @@
 #include "prob.h"
 #include <stdlib.h>
 
-const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy) {
+const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy, bool detached) {
   for (uint32_t i = 0; i < p->paths.n; i++) {
     const Path *q = p->paths.at[i];
-    if (q->outer == outer && q->program == program && q->particles == particles && q->copy == copy) return q;
+    if (q->outer == outer && q->program == program && q->particles == particles && q->copy == copy && q->detached == detached) return q;
   }
   Path *q = NEW(p->t->arena, Path);
-  *q = (Path){outer, program, particles, copy};
+  *q = (Path){outer, program, particles, copy, detached};
   const Path *made = q;
   vec_push(p->t->arena, &p->paths, made);
   return made;
 }
 
-static const Term *term_of(const Typed *t, Val v) {
+const Term *term_of(const Typed *t, Val v) {
   const Node *n = node_of(t->graph, v);
   if (n->op != OP_input || n->attr.leaf.id == 0 || n->attr.leaf.id == UINT32_MAX) return NULL;
   return &t->terms.at[n->attr.leaf.id - 1];
@@ -42,7 +42,8 @@ bool has_terms(const Typed *t, Val v) {
 }
 
 bool kl_is_analytic(const Site *a, const Site *b) {
-  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive;
+  bool sampled = a->via == VIA_STL || a->via == VIA_DREG;   /* asked for draws of the density itself */
+  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive && !sampled;
 }
 
 typedef struct { Prob *p; Goal *goal; } Walk;
@@ -81,7 +82,7 @@ static void walk(Walk *w, Val v, Part base) {
         for (uint32_t i = 0; i < term->sites.n; i++) {
           Part part = base;
           part.site = term->sites.at[i], part.against = term->against.at[i];
-          if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0);
+          if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0, false);
           part.analytic = kl_is_analytic(part.site, part.against);
           part.kind = PART_KL;
           push_part(w, part);
@@ -91,12 +92,12 @@ static void walk(Walk *w, Val v, Part base) {
         for (uint32_t i = 0; i < term->sites.n; i++) {
           Part part = base;
           part.site = term->sites.at[i], part.kind = PART_ENTROPY;
-          if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0);
+          if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0, false);
           push_part(w, part);
         }
         return;
       case TERM_EXPECT:
-        base.path = path_of(w->p, base.path, term->program, term->particles, 0);
+        base.path = path_of(w->p, base.path, term->program, term->particles, 0, term->detached);
         walk(w, term->body, base);
         return;
       case TERM_DRAWN: break;
@@ -158,23 +159,6 @@ static int batch_plate(const Prob *p, Val objective) {
 }
 
 /* ---- estimators */
-static Estimate choose(const Prob *p, Site *site) {
-  Estimate e = {.site = site, .via = site->via};
-  bool reparameterised = !site->discrete;
-  switch (site->via) {
-    case VIA_AUTO:
-      e.via = reparameterised ? VIA_PATHWISE : VIA_SCORE;
-      e.why = reparameterised ? "the draw is a differentiable function of its parameters" : "the draw takes whole values";
-      break;
-    case VIA_PATHWISE: case VIA_SCORE: e.why = "asked for"; break;
-    case VIA_ENUMERATE: case VIA_DARN: case VIA_MUPROP: case VIA_STRAIGHT_THROUGH: case VIA_CONCRETE: case VIA_DISARM: case VIA_VIMCO: case VIA_PRICE:
-      diag_help(diag_at(p->t->diag, E0590, site->span, "the estimator `%s` is not built yet", via_name(site->via)), site->discrete ? "`via score` is, and unbiased" : "leave `via` out: the compiler picks one");
-      e.why = "asked for";
-      break;
-    case VIA_COUNT: break;
-  }
-  return e;
-}
 const Estimate *estimate_of(const Prob *p, const Site *site) {
   for (uint32_t i = 0; i < p->estimates.n; i++)
     if (p->estimates.at[i].site == site) return &p->estimates.at[i];
@@ -209,11 +193,11 @@ Prob *prob_build(Typed *t) {
   for (uint32_t i = 0; i < t->reports.n; i++) add_goal(p, t->reports.at[i].name, true, true, t->reports.at[i].value, t->reports.at[i].span);
   for (uint32_t i = 0; i < t->terms.n; i++) {
     const Term *term = &t->terms.at[i];
-    if (term->kind != TERM_EXPECT && term->kind != TERM_KL) continue;
+    if (term->kind != TERM_EXPECT && term->kind != TERM_KL && term->kind != TERM_ENTROPY) continue;
     for (uint32_t k = 0; k < term->program->sites.n; k++) {
       Site *site = term->program->sites.at[k];
       if (estimate_of(p, site)) continue;
-      Estimate e = choose(p, site);
+      Estimate e = estimate_choose(p, site);
       vec_push(t->arena, &p->estimates, e);
     }
   }

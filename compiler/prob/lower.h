@@ -3,26 +3,65 @@
 #define SVIC_LOWER_H
 #include "prob.h"
 
+/* A site at its draw, in an entry's graph. */
+typedef struct {
+  Site    *site;
+  Via      via;                       /* how its gradient is found here; VIA_COUNT: it has none to be found */
+  uint32_t draw;                      /* Graph.draws: the noise */
+  Val      value;                     /* what the densities see */
+  Val      log_q;                     /* its log density, element by element; NO_VAL: not wanted yet */
+  int32_t  axis;                      /* enumerate: of the outcomes; disarm: of the pair */
+} Drawn;
+
+/* A path at work: the draws of its program. */
 typedef struct Env Env;
+struct Env {
+  Env *outer;
+  const Path *path;
+  VEC(Drawn) drawn;
+};
+
+typedef enum { FOR_STEP, FOR_REPORT, FOR_SHOW } Purpose;      /* gradients; expectations; draws alone */
 typedef struct Lower {
   Prob  *p;
   Graph *g;                           /* the entry's */
-  bool   training;
+  Purpose purpose;
   Name   missing; Span missing_at;    /* a variable without draw or data, first one met */
   Span   objective;                   /* what is lowered, for messages; empty for samples */
   struct LowerState *s;
 } Lower;
 
 const Shape *lower_shape(Lower *l, const Shape *s);
-Lower    *lower_new        (Prob *p, bool training);
+Lower    *lower_new        (Prob *p, Purpose purpose);
 void      lower_done       (Lower *l);            /* its draws go to the model's table */
 Env      *lower_env        (Lower *l, const Path *path);
-Val       lower_part       (Lower *l, const Part *part);
-Val       lower_kl         (Lower *l, Env *env, const Part *part);
-Val       lower_entropy    (Lower *l, Env *env, const Part *part);
-Val       lower_log_density(Lower *l, Env *env, const Site *site, Val x);
+Val       lower_log_density(Lower *l, Env *env, const Site *site, Val x);       /* summed over the event */
+Val       lower_log_density_elements(Lower *l, Env *env, const Site *site, Val x);
 Val       lower_copy       (Lower *l, Env *env, Val v);
 Val       lower_variable   (Lower *l, Env *env, Name name, Span at);
-DistValue lower_dist       (Lower *l, Env *env, const DistValue *d);
+DistValue lower_dist       (Lower *l, Env *env, const DistValue *d, bool stopped);   /* stopped: parameters without gradient */
+Val       lower_member     (Lower *l, Env *env, const Site *site, const char *member, Val x, uint32_t draw, const Shape *event);
+const Shape *lower_noise   (Lower *l, Env *env, const Site *site, const DistValue *d);   /* shape of a draw's noise */
 void      lower_updates    (Lower *l, Entry *entry);
+
+/* ---- draws.c: sites to draws, as their estimators want them */
+Env      *env_new   (Lower *l, Env *outer, const Path *path);               /* draws all sites of the path's program, in order */
+Env      *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value);   /* the same noise, with draw i of `at` (leaf, or around it) at another value */
+Env      *env_hooked(Lower *l, Env *leaf, bool *any);                        /* `via dreg` draws behind hooks */
+bool      env_has   (const Env *env, Via via);
+
+/* ---- estimators.c: expectations over draws */
+/* What stands under the expectations: can be made again in another environment. */
+typedef struct { Val (*make)(Lower *l, Env *env, const void *of); const void *of; bool vector; /* not to be summed over its event */ } Body;
+/* What a score-function draw is multiplied by: see note [baselines]. */
+typedef struct { Env *env; uint32_t draw; Val value, factor; uint32_t part; } Signal;
+typedef VEC(Signal) Signals;
+/* The body's elements summed over the event, with the expectation over all draws from `env` out to `last` taken so that its
+ * gradient is estimated as the sites ask. */
+Val       expect(Lower *l, Env *env, const Env *last, Body body, Signals *signals);
+Val       lower_part(Lower *l, const Part *part, Signals *signals);
+
+/* ---- baselines.c */
+typedef struct { AxisSet plates; bool whole; } ScaledPart;                  /* of entries.c, note [scale] */
+Val       lower_baselines(Lower *l, Entry *e, const Goal *goal, const Signals *signals, const ScaledPart *part);      /* NO_VAL: there are none */
 #endif

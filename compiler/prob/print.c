@@ -135,7 +135,7 @@ static char *info_json(const Prob *p, const Lowered *l) {
       if (e) {
         cJSON_AddStringToObject(o, "estimator", via_name(e->via));
         cJSON_AddStringToObject(o, "because", e->why);
-        cJSON_AddBoolToObject(o, "biased", e->biased);
+        cJSON_AddBoolToObject(o, "biased", e->biased != NULL);
       }
       cJSON_AddItemToArray(sites, o);
     }

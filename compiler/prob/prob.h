@@ -7,7 +7,8 @@
  *
  * lower.c then turns each goal into an Entry: a tensor graph with roots.
  *
- * Read: prob.h, goals.c (objectives to sums), estimator.c, print.c, lower.c (to graphs), entries.c (what a trainer needs). */
+ * Read: prob.h, goals.c (objectives to sums), choose.c (which estimator), print.c, lower.c (to graphs), draws.c, estimators.c,
+ * baselines.c, entries.c (what a trainer needs). */
 #ifndef SVIC_PROB_H
 #define SVIC_PROB_H
 #include "../types/types.h"
@@ -19,6 +20,7 @@ typedef struct Path {
   Program *program;
   int32_t  particles;                 /* axis, or -1 */
   uint32_t copy;                      /* 0: shared by all linear uses; else draws of its own */
+  bool     detached;                  /* E[stop(q)]: draws without gradient */
 } Path;
 
 typedef enum { PART_LOG_DENSITY, PART_KL, PART_ENTROPY, PART_VALUE } PartKind;
@@ -44,7 +46,7 @@ typedef struct {
   Span  span;
 } Goal;
 
-typedef struct { Site *site; Via via; const char *why; bool biased; } Estimate;
+typedef struct { Site *site; Via via; const char *why; const char *biased; /* how, or NULL */ } Estimate;
 
 typedef struct Prob {
   Typed *t;
@@ -57,9 +59,13 @@ typedef struct Prob {
 Prob *prob_build (Typed *t);
 void  prob_print (const Prob *p, FILE *out);
 bool  prob_verify(const Prob *p, FILE *why);
-const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy);
+const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t particles, uint32_t copy, bool detached);
 const Estimate *estimate_of(const Prob *p, const Site *site);
+Estimate estimate_choose(const Prob *p, Site *site);   /* choose.c; tells what cannot work */
+bool outcomes_few(const Site *site);                  /* can all its values be enumerated? */
+double outcomes_of(const Site *site, uint32_t *digits, uint32_t *base);
 bool  kl_is_analytic(const Site *a, const Site *b);
+const Term *term_of(const Typed *t, Val v);        /* of a leaf that only an objective has; NULL of any other value */
 bool  has_terms(const Typed *t, Val v);            /* does it depend on anything only an objective can say? */
 
 /* ---- to graphs */

@@ -396,6 +396,8 @@ Value eval_expectation(Checker *c, Scope *s, const Expr *index, const Expr *call
     diag_at(c->diag, E0501, at, "an expectation has one program and one body: `E[q](...)`");
     return v_bad(at);
   }
+  if (program->kind == EX_CALL && program->as.call.callee->kind == EX_NAME && program->as.call.callee->as.name == name_of("stop") && program->as.call.args.n == 1)
+    t.detached = true, program = program->as.call.args.at[0].value;
   Value q = eval(c, s, program);
   if (q.kind != V_PROGRAM) {
     if (q.kind != V_BAD) diag_help(diag_at(c->diag, E0501, q.span, "an expectation is under a program, and this is %s", value_kind_text(q)), "name the program whose draws are averaged over: a `guide` or a `model`");

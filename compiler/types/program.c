@@ -98,8 +98,44 @@ static Via via_of(Checker *c, const Expr *e) {
   Name near = word ? name_meant(word, names, VIA_COUNT) : NULL;
   if (near && e->kind == EX_NAME) diag_fix(i, e->span, near, "did you mean `%s`?", near);
   else if (near) diag_help(i, "did you mean `%s`?", near);
-  else diag_note(i, "estimators: pathwise, score, enumerate, darn, muprop, straight_through, concrete, disarm, vimco, price");
+  else {
+    Name all = name_of("");
+    for (int k = VIA_AUTO + 1; k < VIA_COUNT; k++) all = name_printf("%s%s%s", all, k > VIA_AUTO + 1 ? ", " : "", names[k]);
+    diag_note(i, "estimators: %s", all);
+  }
   return VIA_AUTO;
+}
+/* via score(baseline: b), via concrete(temperature: t) */
+static void via_arguments(Checker *c, Scope *s, const Expr *e, Site *site) {
+  site->baseline = NO_VAL, site->temperature = graph_const(c->g, 0.5);
+  if (!e) return;
+  site->via_span = e->span;
+  if (e->kind != EX_CALL) return;
+  Name word = site->via == VIA_SCORE ? name_of("baseline") : site->via == VIA_CONCRETE ? name_of("temperature") : NULL;
+  const Args *args = &e->as.call.args;
+  if (!word || args->n != 1 || args->at[0].name != word) {
+    DiagItem *i = diag_at(c->diag, E0505, e->span, "`via %s` is not written so", via_name(site->via));
+    if (word) diag_help(i, "its one argument is named: `via %s(%s: %s)`", via_name(site->via), word, site->via == VIA_SCORE ? "nn.dense(x, 1)[1]" : "0.5");
+    else diag_help(i, "it takes no arguments: `via %s`", via_name(site->via));
+    return;
+  }
+  Name path = c->path;
+  c->path = path_child(c, c->path, name_printf("baseline_%s", site->base));
+  Val v = eval_node(c, s, args->at[0].value);
+  c->path = path;
+  if (v == NO_VAL) return;
+  const Shape *have = shape_of(c->g, v);
+  if (have->rank) {
+    diag_mark(diag_at(c->diag, E0301, args->at[0].span, "the %s is one number", word), "%s", shape_text(c, have));
+    return;
+  }
+  if (have->axes & ~c->plates) {
+    diag_label(diag_at(c->diag, E0402, args->at[0].span, "`%s` is drawn %s, and its %s differs %s", site->name, each_text(c, c->plates), word, each_text(c, have->axes & ~c->plates)), site->span, "this site");
+    return;
+  }
+  if (site->via == VIA_SCORE) site->baseline = v;
+  else if (range_within(node_of(c->g, v)->range, RANGE_POSITIVE)) site->temperature = v;
+  else diag_help(diag_at(c->diag, E0307, args->at[0].span, "the temperature must be positive"), "write a number above 0, or an option");
 }
 const char *via_name(Via v) {
   switch (v) {
@@ -161,6 +197,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   site->name = name, site->base = target->name, site->program = c->program, site->span = target->span;
   site->autoregressive = st->as.site.autoregressive;
   site->via = via_of(c, st->as.site.via);
+  via_arguments(c, s, st->as.site.via, site);
   const DataVar *data = observed_data(c, name);
   Scope *inner = s;
   if (site->autoregressive) {                            /* h may be named in its own arguments: its shape comes from [n] or the data */

@@ -17,7 +17,7 @@ const char *types_each(const Typed *t, AxisSet axes) { return each_text(t->check
 const char *must_text(Range r) {
   switch (r.form) {
     case FORM_PLAIN:         break;
-    case FORM_SIMPLEX:       return "a simplex (numbers from 0 that sum to 1)";
+    case FORM_SIMPLEX:       return r.whole ? "one-hot (one 1 among zeros)" : "a simplex (numbers from 0 that sum to 1)";
     case FORM_ORDERED:       return "ordered";
     case FORM_CHOLESKY:      return "a Cholesky factor";
     case FORM_CORR_CHOLESKY: return "a Cholesky factor of correlations";

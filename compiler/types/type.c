@@ -12,6 +12,7 @@ static const struct { const char *word; Range range; uint32_t own; bool whole_ve
   {"bit",           {0, 1, false, false, true, FORM_PLAIN},                0, false},
   {"count",         {0, INFINITY, false, true, true, FORM_PLAIN},          0, false},
   {"simplex",       {0, 1, false, false, false, FORM_SIMPLEX},             1, true},
+  {"one_hot",       {0, 1, false, false, true, FORM_SIMPLEX},              1, true},
   {"ordered",       {-INFINITY, INFINITY, true, true, false, FORM_ORDERED}, 1, true},
   {"cholesky",      {-INFINITY, INFINITY, true, true, false, FORM_CHOLESKY}, 2, true},
   {"corr_cholesky", {-1, 1, false, false, false, FORM_CORR_CHOLESKY},      2, true},
@@ -61,7 +62,7 @@ bool range_of_type(Checker *c, Scope *s, const Type *t, Range *range, uint32_t *
   for (size_t i = 0; i < LEN(elements); i++) names[i + 2] = name_of(elements[i].word);
   Name near = name_meant(t->element, names, LEN(names));
   if (near) diag_fix(item, t->element_span, near, "did you mean `%s`?", near);
-  else diag_note(item, "types: real positive nonneg unit bit count class[K] interval(a, b) simplex[K] ordered[K] cholesky[K] corr_cholesky[K]");
+  else diag_note(item, "types: real positive nonneg unit bit count class[K] interval(a, b) simplex[K] one_hot[K] ordered[K] cholesky[K] corr_cholesky[K]");
   return false;
 }
 

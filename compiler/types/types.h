@@ -49,6 +49,9 @@ typedef struct {
   Val          var;                   /* the variable leaf */
   bool         discrete, autoregressive, observed;   /* observed: a model's site with data of that name */
   Via          via;
+  Span         via_span;
+  Val          baseline;              /* via score(baseline: b): in the template; NO_VAL: a running mean */
+  Val          temperature;           /* via concrete(temperature: t) */
   bool         told;                  /* a message has asked what it was meant to be */
   Span         span;
 } Site;
@@ -101,6 +104,7 @@ typedef struct {
   VEC(Site *) sites, against;         /* KL: pairs sites[i] || against[i] */
   Val      body;                      /* EXPECT, DRAWN local */
   int32_t  particles;                 /* EXPECT: its particle axis, -1 for one draw */
+  bool     detached;                  /* EXPECT: of stop(program) */
   Span     span;
 } Term;
 

@@ -1,0 +1,95 @@
+/* Which estimator a site gets, and why; or why it cannot have the one it asks for.
+ *
+ * In:  a site that some expectation draws.
+ * Out: an Estimate.
+ *
+ * Without `via`: a draw that is a differentiable function of its parameters is differentiated through.  One that takes whole
+ * values, or whose draw meets a step on its way to the objective, gets the score function; under a log mean of weights with
+ * leave-one-out baselines. */
+#include "prob.h"
+
+static bool has_member(const Site *s, const char *member) {
+  const Members *lists[2] = {&s->dist.decl->as.dist.members, s->dist.form >= 0 ? &s->dist.decl->as.dist.forms.at[s->dist.form].members : NULL};
+  for (int k = 0; k < 2; k++)
+    for (uint32_t i = 0; lists[k] && i < lists[k]->n; i++)
+      if (lists[k]->at[i].name == name_of(member)) return true;
+  return false;
+}
+static bool is_bits(const Site *s) { return s->range.whole && s->range.lo == 0 && s->range.hi == 1 && s->range.form == FORM_PLAIN; }
+
+static const char *ways_out(const Site *s) {
+  if (!s->discrete) return "leave `via` out: the draw is differentiated through";
+  return is_bits(s) ? "for bits: `via score`, `via disarm`, `via muprop`, `via enumerate` when they are few" : "`via score` is unbiased for any distribution";
+}
+static void refuse(const Prob *p, const Site *s, const char *why, const char *mark) {
+  DiagItem *i = diag_at(p->t->diag, E0511, s->via_span, "`via %s` cannot be used for `%s`", via_name(s->via), s->name);
+  diag_label(i, s->dist.span.end ? s->dist.span : s->span, "%s", mark);
+  diag_note(i, "%s", why);
+  diag_help(i, "%s", ways_out(s));
+}
+
+/* Does a step's objective take several particles of the site's program? */
+static bool expects_particles(const Prob *p, Val v, const Program *q, uint8_t *seen) {
+  if (seen[v]) return false;
+  seen[v] = 1;
+  const Term *term = term_of(p->t, v);
+  if (term && term->kind == TERM_EXPECT && ((term->program == q && term->particles >= 0) || expects_particles(p, term->body, q, seen))) return true;
+  const Node *n = node_of(p->t->graph, v);
+  for (uint32_t i = 0; i < n->nargs; i++)
+    if (expects_particles(p, n->arg[i], q, seen)) return true;
+  return false;
+}
+static bool under_particles(const Prob *p, const Site *s) {
+  Arena *scratch = arena_new();
+  uint8_t *seen = arena_alloc(scratch, p->t->graph->node.n + 1);
+  bool yes = false;
+  for (uint32_t i = 0; i < p->t->steps.n && !yes; i++) yes = p->t->steps.at[i].objective != NO_VAL && expects_particles(p, p->t->steps.at[i].objective, s->program, seen);
+  arena_free(scratch);
+  return yes;
+}
+
+Estimate estimate_choose(const Prob *p, Site *s) {
+  Estimate e = {.site = s, .via = s->via, .why = "asked for"};
+  switch (s->via) {
+    case VIA_AUTO:
+      e.via = !s->discrete ? VIA_PATHWISE : under_particles(p, s) ? VIA_VIMCO : VIA_SCORE;
+      e.why = !s->discrete ? "the draw is a differentiable function of its parameters"
+            : e.via == VIA_VIMCO ? "the draw takes whole values; several particles give one another baselines" : "the draw takes whole values";
+      break;
+    case VIA_PATHWISE: case VIA_SCORE: case VIA_REINFORCE: break;
+    case VIA_STL: case VIA_DREG:
+      if (s->via == VIA_STL && under_particles(p, s) && !s->discrete) {
+        DiagItem *i = diag_at(p->t->diag, E0511, s->via_span, "`via stl` would be biased for `%s`: its draws are weighted particles", s->name);
+        diag_note(i, "in a log mean of weights the score of the guide's density has no mean of zero (Tucker et al. 2019)");
+        diag_fix(i, s->via_span, "dreg", "the doubly reparameterised gradient is the unbiased one: `via dreg`");
+      }
+      if (s->discrete) refuse(p, s, "it differentiates through the draw, and a draw of whole values has no derivative", name_printf("%s takes whole values", s->dist.decl->name));
+      break;
+    case VIA_PRICE:
+      if (s->dist.decl->name != name_of("Normal") && !has_member(s, "covariance")) refuse(p, s, "the theorems of Bonnet and Price are about normal distributions", name_printf("%s is not normal", s->dist.decl->name));
+      break;
+    case VIA_ENUMERATE:
+      if (!outcomes_few(s)) refuse(p, s, "at most 4096 outcomes of a site are summed over: 12 bits, 5 of 5 classes", s->discrete ? "more outcomes than can be summed over" : "not a finite number of outcomes");
+      break;
+    case VIA_DISARM:
+      if (!is_bits(s) || !has_member(s, "log_odds")) refuse(p, s, "antithetic pairs are of bits", name_printf("%s is not a distribution of bits", s->dist.decl->name));
+      break;
+    case VIA_DARN:
+      if (!is_bits(s)) refuse(p, s, "this estimator is of bits (Gregor et al. 2014)", name_printf("%s is not a distribution of bits", s->dist.decl->name));
+      e.biased = "unless the cost is at most quadratic in each bit";
+      break;
+    case VIA_MUPROP: case VIA_STRAIGHT_THROUGH:
+      if (!has_member(s, "mean") || !s->discrete) refuse(p, s, s->discrete ? "it needs the mean of the draw" : "it is for draws of whole values", s->discrete ? name_printf("%s has no mean", s->dist.decl->name) : "continuous");
+      if (s->via == VIA_STRAIGHT_THROUGH) e.biased = "the draw is taken to move as its mean does";
+      break;
+    case VIA_CONCRETE:
+      if (!has_member(s, "relaxed")) refuse(p, s, "the library knows relaxed draws of Bernoulli and OneHot", name_printf("%s gives no `relaxed` draw", s->dist.decl->name));
+      e.biased = "the draw is taken to move as its relaxation does";
+      break;
+    case VIA_VIMCO:
+      if (!under_particles(p, s)) refuse(p, s, "its baselines are the other particles' weights: `E[q, k: K](log_mean_exp(...))`", "drawn once for each row");
+      break;
+    case VIA_COUNT: break;
+  }
+  return e;
+}
