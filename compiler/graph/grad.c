@@ -49,6 +49,24 @@ const char *graph_no_gradient(const Graph *g, Val root, const Val *wrt, uint32_t
   return why;
 }
 
+bool graph_only_steps(const Graph *g, Val root, Val by) {
+  if (by > root) return false;
+  Arena *scratch = arena_new();
+  bool *smooth = arena_alloc(scratch, root + 1), *any = arena_alloc(scratch, root + 1);
+  smooth[by] = any[by] = true;
+  for (Val v = by + 1; v <= root; v++) {
+    const Node *n = node_of(g, v);
+    if (n->op == OP_stop) continue;                        /* left out on purpose */
+    for (uint32_t i = 0; i < n->nargs; i++) {
+      any[v] |= any[n->arg[i]];
+      smooth[v] |= smooth[n->arg[i]] && op_of(n->op)->obstacle(n, i) == NULL;
+    }
+  }
+  bool yes = any[root] && !smooth[root];
+  arena_free(scratch);
+  return yes;
+}
+
 /* dv, which is as y is, summed to the shape of y's argument a. */
 static Val sum_to(Graph *g, Val dv, Val y, Val a) {
   const Shape *s = shape_of(g, a), *whole = shape_of(g, y);

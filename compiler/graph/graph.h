@@ -157,6 +157,8 @@ void graph_copy(Graph *to, const Graph *from, const Val *roots, uint32_t n, Val 
 /* ---- passes */
 /* NULL when graph_grad may be asked for this; otherwise why not, in words for the user, and the node that is in the way. */
 const char *graph_no_gradient(const Graph *g, Val root, const Val *wrt, uint32_t n, Val *culprit);
+/* Does the root depend on `by`, and only through comparisons, indices and the like, so that its derivative is 0 almost everywhere and says nothing? */
+bool graph_only_steps(const Graph *g, Val root, Val by);
 void graph_grad  (Graph *g, Val root, const Val *wrt, uint32_t n, Val *out);   /* adjoints; root is a scalar without axes; NO_VAL where it does not depend */
 void graph_print (const Graph *g, const Val *roots, const Name *names, uint32_t n, FILE *out);  /* only what the roots need; text that graph_read takes */
 bool graph_read  (Graph *g, const char *text, size_t size, Val *roots, Name *names, uint32_t max, uint32_t *n, char error[256]);

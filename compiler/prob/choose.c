@@ -18,7 +18,7 @@ static bool has_member(const Site *s, const char *member) {
 static bool is_bits(const Site *s) { return s->range.whole && s->range.lo == 0 && s->range.hi == 1 && s->range.form == FORM_PLAIN; }
 
 static const char *ways_out(const Site *s) {
-  if (!s->discrete) return "leave `via` out: the draw is differentiated through";
+  if (!s->discrete) return s->dist.mixture ? "`via score` is unbiased for any distribution" : "leave `via` out: the compiler picks one";
   return is_bits(s) ? "for bits: `via score`, `via disarm`, `via muprop`, `via enumerate` when they are few" : "`via score` is unbiased for any distribution";
 }
 static void refuse(const Prob *p, const Site *s, const char *why, const char *mark) {
@@ -48,21 +48,75 @@ static bool under_particles(const Prob *p, const Site *s) {
   return yes;
 }
 
+/* Does a draw jump with one of its distribution's parameters?  Then it is no differentiable function of them: a mixture's component. */
+static bool draw_jumps(const Prob *p, const Site *s) {
+  Typed *t = p->t;
+  Graph *g = graph_new(t->arena);
+  DistValue d = s->dist;
+  for (uint32_t i = 0; i < t->graph->axis.n; i++) graph_axis(g, t->graph->axis.at[i]);
+  for (uint32_t k = 0; k < d.nargs + d.mixture; k++) {
+    Val *arg = k < d.nargs ? &d.arg[k] : &d.log_weight;
+    const Node *n = node_of(t->graph, *arg);
+    if (n->op == OP_const) { *arg = graph_const(g, n->attr.number); continue; }
+    *arg = graph_leaf(g, OP_input, name_printf("argument %u", k), 0, graph_shape(g, n->shape->axes, n->shape->rank, n->shape->dim), n->range);
+  }
+  d.flow = NULL;
+  uint32_t draw = graph_draw(g, (Draw){s->name, s->span, false});
+  Val v = dist_member(t, g, &d, "sample", NO_VAL, graph_shape(g, s->shape->axes, s->shape->rank, s->shape->dim), draw);
+  bool jumps = false;
+  for (uint32_t k = 0; v != NO_VAL && k < d.nargs + d.mixture; k++) jumps |= graph_only_steps(g, v, k < d.nargs ? d.arg[k] : d.log_weight);
+  return jumps;
+}
+/* The site or objective that sees the draw only by comparison or as an index: the span of it; empty: none does. */
+static Span step_met(const Prob *p, const Site *s) {
+  const Typed *t = p->t;
+  for (uint32_t i = 0; i < t->programs.n; i++)
+    for (uint32_t k = 0; k < t->programs.at[i]->sites.n; k++) {
+      const Site *other = t->programs.at[i]->sites.at[k];
+      for (uint32_t a = 0; a < other->dist.nargs; a++)
+        if (graph_only_steps(t->graph, other->dist.arg[a], s->var)) return other->dist.where[a].end ? other->dist.where[a] : other->span;
+    }
+  for (uint32_t i = 0; i < t->terms.n; i++) {
+    const Term *term = &t->terms.at[i];
+    if (term->kind != TERM_DRAWN || term->sites.n == 0 || term->sites.at[0] != s) continue;
+    for (uint32_t k = 0; k < t->terms.n; k++)
+      if (t->terms.at[k].kind == TERM_EXPECT && !t->terms.at[k].of_report && graph_only_steps(t->graph, t->terms.at[k].body, term->leaf)) return t->terms.at[k].span;
+  }
+  return NO_SPAN;
+}
+
+static void warn_step(const Prob *p, const Site *s) {
+  Span at = step_met(p, s);
+  if (!at.end) return;
+  DiagItem *i = diag_at(p->t->diag, W0108, s->via_span, "`via %s` misses what `%s` does through a step", via_name(s->via), s->name);
+  diag_label(i, at, "sees it only by comparison or as an index");
+  diag_note(i, "a step's derivative is 0 wherever it exists, so this part of the gradient is left out");
+  diag_help(i, "`via score` has it; or leave `via` out");
+}
+
 Estimate estimate_choose(const Prob *p, Site *s) {
   Estimate e = {.site = s, .via = s->via, .why = "asked for"};
   switch (s->via) {
     case VIA_AUTO:
-      e.via = !s->discrete ? VIA_PATHWISE : under_particles(p, s) ? VIA_VIMCO : VIA_SCORE;
-      e.why = !s->discrete ? "the draw is a differentiable function of its parameters"
-            : e.via == VIA_VIMCO ? "the draw takes whole values; several particles give one another baselines" : "the draw takes whole values";
+      e.why = s->discrete ? "the draw takes whole values" : draw_jumps(p, s) ? "the draw jumps with its parameters" : step_met(p, s).end ? "what follows sees the draw only by a step" : NULL;
+      e.via = !e.why ? VIA_PATHWISE : under_particles(p, s) ? VIA_VIMCO : VIA_SCORE;
+      if (!e.why) e.why = "the draw is a differentiable function of its parameters";
+      else if (e.via == VIA_VIMCO) e.why = name_printf("%s; several particles give one another baselines", e.why);
       break;
-    case VIA_PATHWISE: case VIA_SCORE: case VIA_REINFORCE: break;
+    case VIA_PATHWISE:
+      if (!s->discrete && draw_jumps(p, s)) refuse(p, s, "its derivative by those parameters would be 0 wherever it exists", "a draw jumps with its parameters");
+      else if (!s->discrete) warn_step(p, s);
+      break;
+    case VIA_SCORE: case VIA_REINFORCE: break;
     case VIA_STL: case VIA_DREG:
+      if (!s->discrete && draw_jumps(p, s)) { refuse(p, s, "its derivative by those parameters would be 0 wherever it exists", "a draw jumps with its parameters"); break; }
+      if (!s->discrete) warn_step(p, s);
       if (s->via == VIA_STL && under_particles(p, s) && !s->discrete) {
         DiagItem *i = diag_at(p->t->diag, E0511, s->via_span, "`via stl` would be biased for `%s`: its draws are weighted particles", s->name);
         diag_note(i, "in a log mean of weights the score of the guide's density has no mean of zero (Tucker et al. 2019)");
         diag_fix(i, s->via_span, "dreg", "the doubly reparameterised gradient is the unbiased one: `via dreg`");
       }
+      if (s->dist.flow && s->dist.flow->back == NO_VAL) refuse(p, s, "it scores the draw as a value, which needs the transform's inverse", "one of these transforms has no inverse");
       if (s->discrete) refuse(p, s, "it differentiates through the draw, and a draw of whole values has no derivative", name_printf("%s takes whole values", s->dist.decl->name));
       break;
     case VIA_PRICE:

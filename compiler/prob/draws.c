@@ -85,11 +85,12 @@ static Val all_outcomes(Lower *l, const Site *site, int32_t *axis) {
 }
 
 /* ---- one site */
-static Val sample_of(Lower *l, Env *e, const Site *site, const DistValue *d, uint32_t draw, const Shape *event) {
+static Val sample_of(Lower *l, const Site *site, const DistValue *of, uint32_t draw, const Shape *event) {
   Typed *t = l->p->t;
   unsigned errors = diag_errors(t->diag);
-  Val v = dist_member(t, l->g, d, "sample", NO_VAL, event, draw);
-  (void)e;
+  DistValue d = *of;
+  d.flow = NULL;
+  Val v = dist_member(t, l->g, &d, "sample", NO_VAL, event, draw);
   if (v == NO_VAL && diag_errors(t->diag) == errors) {
     DiagItem *item = diag_at(t->diag, E0503, site->dist.span, "`%s` cannot be drawn from", site->dist.decl->name);
     diag_label(item, site->dist.decl->name_span, "it says no `sample`");
@@ -110,7 +111,7 @@ static Val antithetic(Lower *l, const Site *site, const DistValue *d, uint32_t d
 
 static Drawn draw_site(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
   Graph *g = l->g;
-  Drawn out = {site, via, draw, NO_VAL, NO_VAL, -1};
+  Drawn out = {site, via, draw, NO_VAL, NO_VAL, -1, NO_VAL};
   DistValue d = lower_dist(l, e, &site->dist, false);
   const Shape *event = lower_noise(l, e, site, &d);
   Name name = g->draws.at[draw].name;
@@ -127,26 +128,31 @@ static Drawn draw_site(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
       break;
     case VIA_DISARM: v = antithetic(l, site, &d, draw, event, &out.axis); break;
     case VIA_STRAIGHT_THROUGH:
-      v = sample_of(l, e, site, &d, draw, event);
+      v = sample_of(l, site, &d, draw, event);
       v = with_gradient_of(l, v, dist_member(l->p->t, g, &d, "mean", NO_VAL, event, draw));
       break;
     case VIA_CONCRETE:
-      v = sample_of(l, e, site, &d, draw, event);
+      v = sample_of(l, site, &d, draw, event);
       v = with_gradient_of(l, v, dist_member(l->p->t, g, &d, "relaxed", lower_copy(l, e, site->temperature), event, draw));
       break;
     case VIA_DARN:
-      v = graph_stop(g, sample_of(l, e, site, &d, draw, event));
+      v = graph_stop(g, sample_of(l, site, &d, draw, event));
       mean = dist_member(l->p->t, g, &d, "mean", NO_VAL, event, draw);
       mean = op2(l, OP_div, op2(l, OP_sub, mean, graph_stop(g, mean)),
                  graph_stop(g, op2(l, OP_mul, constant(l, 2), graph_op3(g, OP_select, v, mean, op2(l, OP_sub, constant(l, 1), mean)))));
       v = op2(l, OP_add, v, mean);
       break;
     case VIA_SCORE: case VIA_REINFORCE: case VIA_MUPROP: case VIA_VIMCO: case VIA_PRICE: case VIA_COUNT:
-      v = graph_stop(g, sample_of(l, e, site, &d, draw, event));
+      v = graph_stop(g, sample_of(l, site, &d, draw, event));
       break;
     case VIA_AUTO: case VIA_PATHWISE: case VIA_STL: case VIA_DREG:
-      v = sample_of(l, e, site, &d, draw, event);
+      v = sample_of(l, site, &d, draw, event);
       break;
+  }
+  if (d.flow) {
+    Env before = {.outer = e, .given = d.flow->in_name, .given_value = v};
+    out.base = v;
+    v = lower_copy(l, &before, d.flow->out);
   }
   out.value = graph_label(g, graph_assume(g, v, site->range), name, site->span);
   return out;

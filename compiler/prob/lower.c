@@ -43,9 +43,11 @@ static Val data_value(Lower *l, Name name, Span at) {
   return NO_VAL;
 }
 static Val variable_value(Lower *l, Env *env, Name name, Span at) {
-  for (Env *e = env; e; e = e->outer)
+  for (Env *e = env; e; e = e->outer) {
+    if (e->given == name) return e->given_value;
     for (uint32_t i = 0; i < e->drawn.n; i++)
       if (e->drawn.at[i].site->name == name) return e->drawn.at[i].value;
+  }
   return data_value(l, name, at);
 }
 
@@ -77,6 +79,7 @@ static Val copy_in(Lower *l, Env *env, Val v) { return copy_as(l, env, v, false)
 DistValue lower_dist(Lower *l, Env *env, const DistValue *d, bool stopped) {
   DistValue out = *d;
   for (uint32_t k = 0; k < d->nargs; k++) out.arg[k] = copy_as(l, env, d->arg[k], stopped);
+  if (d->mixture) out.log_weight = copy_as(l, env, d->log_weight, stopped);
   return out;
 }
 static void note_run(Lower *l, Program *p, Env *env) {
@@ -85,31 +88,52 @@ static void note_run(Lower *l, Program *p, Env *env) {
   Ran r = {p, env};
   vec_push(l->p->t->arena, &l->s->ran, r);
 }
-/* Is the density of `site` here one of its own draw, whose parameters are to have no gradient but through draws?  E grad log q = 0, so leaving
- * the parameters' own derivative out changes no mean (Roeder, Wu, Duvenaud 2017). */
-static bool sticks(const Env *env, const Site *site, Val x) {
+/* Is the density of `site` here one of its own draw?  NULL: no. */
+static const Drawn *own_draw(const Env *env, const Site *site, Val x) {
   for (; env; env = env->outer)
-    for (uint32_t i = 0; i < env->drawn.n; i++) {
-      const Drawn *d = &env->drawn.at[i];
-      if (d->site == site && d->value == x) return d->via == VIA_STL || d->via == VIA_DREG;
-    }
-  return false;
+    for (uint32_t i = 0; i < env->drawn.n; i++)
+      if (env->drawn.at[i].site == site && env->drawn.at[i].value == x) return &env->drawn.at[i];
+  return NULL;
 }
-Val lower_log_density_elements(Lower *l, Env *env, const Site *site, Val x) {
-  if (x == NO_VAL) return graph_const(l->g, 0);            /* has been noted as missing */
-  note_run(l, site->program, env);
-  DistValue d = lower_dist(l, env, &site->dist, sticks(env, site, x));
-  l->g->span = site->span;
+static Val density_of(Lower *l, const Site *site, const DistValue *d, Val x) {
   unsigned errors = diag_errors(l->p->t->diag);
-  Val v = dist_member(l->p->t, l->g, &d, "logpdf", x, NULL, 0);
-  if (v == NO_VAL && diag_errors(l->p->t->diag) != errors) return graph_const(l->g, 0);
-  if (v == NO_VAL) {
+  l->g->span = site->span;
+  Val v = dist_member(l->p->t, l->g, d, "logpdf", x, NULL, 0);
+  if (v == NO_VAL && diag_errors(l->p->t->diag) == errors) {
     DiagItem *item = diag_at(l->p->t->diag, E0503, site->dist.span, "`%s` has no density", site->dist.decl->name);
     diag_label(item, site->dist.decl->name_span, "it says no `logpdf`");
     diag_help(item, "add `logpdf(x) = ...` to it");
+  }
+  return v == NO_VAL ? graph_const(l->g, 0) : v;
+}
+/* log p(y) of y = f(x): at a draw from the x it was made of, elsewhere by the inverse. */
+static Val transformed_density(Lower *l, Env *env, const Site *site, DistValue *d, Val y, const Drawn *own, bool sticks) {
+  const Flow *flow = d->flow;
+  Val x, log_det;
+  d->flow = NULL;
+  if (own && !sticks && own->base != NO_VAL) {
+    Env at = {.outer = env, .given = flow->in_name, .given_value = own->base};
+    x = own->base, log_det = graph_op1(l->g, OP_neg, copy_as(l, &at, flow->log_det, false));
+  } else if (flow->back != NO_VAL) {
+    Env at = {.outer = env, .given = flow->at_name, .given_value = y};
+    x = copy_as(l, &at, flow->back, sticks), log_det = copy_as(l, &at, flow->back_log_det, sticks);
+  } else {
+    DiagItem *i = diag_at(l->p->t->diag, E0503, site->dist.span, "the density of `%s` is wanted at a value that it was not drawn as", site->name);
+    diag_note(i, "a transform without an inverse is scored only at its own draws, from the value before the transform");
+    diag_help(i, "use one that can be inverted (`flow.coupling`), or give it a parameter `inverse: size = 0`");
     return graph_const(l->g, 0);
   }
-  return v;
+  return graph_op2(l->g, OP_add, graph_sum_all(l->g, density_of(l, site, d, x)), log_det);
+}
+/* `via stl`, `via dreg`: at its own draw the density's parameters have no gradient but through draws.  E grad log q = 0, so leaving their own
+ * derivative out changes no mean (Roeder, Wu, Duvenaud 2017). */
+Val lower_log_density_elements(Lower *l, Env *env, const Site *site, Val x) {
+  if (x == NO_VAL) return graph_const(l->g, 0);            /* has been noted as missing */
+  note_run(l, site->program, env);
+  const Drawn *own = own_draw(env, site, x);
+  bool sticks = own && (own->via == VIA_STL || own->via == VIA_DREG);
+  DistValue d = lower_dist(l, env, &site->dist, sticks);
+  return d.flow ? transformed_density(l, env, site, &d, x, own, sticks) : density_of(l, site, &d, x);
 }
 static Name density_name(const Site *site) { return name_printf("log %s.%s", site->program->name, site->name); }
 Val lower_log_density(Lower *l, Env *env, const Site *site, Val x) {

@@ -11,6 +11,7 @@ typedef struct {
   Val      value;                     /* what the densities see */
   Val      log_q;                     /* its log density, element by element; NO_VAL: not wanted yet */
   int32_t  axis;                      /* enumerate: of the outcomes; disarm: of the pair */
+  Val      base;                      /* of a transformed distribution: the draw before */
 } Drawn;
 
 /* A path at work: the draws of its program. */
@@ -19,6 +20,7 @@ struct Env {
   Env *outer;
   const Path *path;
   VEC(Drawn) drawn;
+  Name given; Val given_value;        /* one more variable, while a transformed distribution is scored at a value */
 };
 
 typedef enum { FOR_STEP, FOR_REPORT, FOR_SHOW } Purpose;      /* gradients; expectations; draws alone */

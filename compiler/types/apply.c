@@ -358,6 +358,8 @@ static const Builtin builtins[] = {
   {"standard_normal",  0, 0, OP_COUNT,     run_random,      "normal; in distributions"},
   {"standard_gamma",   1, 1, OP_COUNT,     run_random,      "gamma of rate 1; in distributions"},
   {"poisson_draw",     1, 1, OP_COUNT,     run_random,      "Poisson; in distributions"},
+  {"mixture",          2, 2, OP_COUNT,     run_mixture,     "mixture(weight, D), mixture(logit: l, D): the first axis of D's arguments counts the components"},
+  {"transformed",      2, 32, OP_COUNT,    run_transformed, "transformed(D, f, ...): a draw of D taken through functions that return [y, log |det dy/dx|]"},
   {"warmup",           1, 1, OP_COUNT,     run_schedule,    "warmup(T): 0 to 1 over T"},
   {"linear",           3, 3, OP_COUNT,     run_schedule,    "linear(a, b, T): a to b over T"},
   {"cosine",           3, 3, OP_COUNT,     run_schedule,    "cosine(a, b, T): a to b over T along a half cosine"},
@@ -378,7 +380,7 @@ void builtin_names(FILE *out) {
 Value call_builtin(Checker *c, const Builtin *b, Values *args, Args names, Span at) {
   c->named = &names;
   for (uint32_t i = 0; i < names.n; i++)
-    if (names.at[i].name && b->run != run_schedule) { diag_at(c->diag, E0206, names.at[i].span, "`%s` takes no named arguments", b->name); return v_bad(at); }
+    if (names.at[i].name && b->run != run_schedule && b->run != run_mixture) { diag_at(c->diag, E0206, names.at[i].span, "`%s` takes no named arguments", b->name); return v_bad(at); }
   if (args->n < b->least || args->n > b->most) {
     uint32_t want = args->n < b->least ? b->least : b->most;
     DiagItem *i = diag_at(c->diag, E0206, at, "`%s` takes %s%u argument%s, and %u %s given", b->name, b->least == b->most ? "" : args->n < b->least ? "at least " : "at most ",

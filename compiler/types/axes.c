@@ -153,6 +153,10 @@ Value eval_index(Checker *c, Scope *s, const Expr *e) {
     case V_DIST: {                                      /* Normal(0, 1)[50]: independent copies */
       DistValue *d = NEW(c->arena, DistValue);
       *d = *v.as.dist;
+      if (d->flow || d->mixture) {
+        diag_help(diag_at(c->diag, E0302, base->span, "copies of a %s distribution are made inside it", d->flow ? "transformed" : "mixture"), d->flow ? "`transformed(Normal(0, 1)[n], f)`" : "`mixture(w, D)` with arguments of one row a component");
+        return v_bad(e->span);
+      }
       if (d->copies_rank + index->n > DIM_MAX) { diag_at(c->diag, E0304, e->span, "a value may have at most %d event axes", DIM_MAX); return v_bad(e->span); }
       for (uint32_t i = 0; i < index->n; i++)
         if (!want_size(c, s, index->at[i].value, &d->copies[d->copies_rank++])) return v_bad(e->span);

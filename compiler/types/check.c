@@ -83,6 +83,7 @@ Module *module_load(Checker *c, Name path, Span at, const Source *from) {
   for (int i = -1; i < (int)c->nsearch && !from->library; i++) {
     const char *file = i >= 0 ? name_printf("%s/%s.svm", c->search[i], path)
                      : slash ? name_printf("%.*s/%s.svm", (int)(slash - from->path), from->path, path) : name_printf("%s.svm", path);
+    if (strcmp(file, from->path) == 0) continue;           /* a model named like a library module */
     Module *known = module_of_path(c, file);
     if (known) return known;
     char *text = read_file(c, file, &size);
@@ -546,9 +547,9 @@ static void check_reports(Checker *c) {
   for (uint32_t i = 0; i < ds->n; i++) {
     const Decl *d = ds->at[i];
     if (d->kind != DE_REPORT) continue;
-    c->objective = true, c->alone = false;
+    c->objective = c->report = true, c->alone = false;
     Val v = eval_node(c, c->main->scope, d->as.value.value);
-    c->objective = false;
+    c->objective = c->report = false;
     if (v == NO_VAL) continue;
     if (shape_of(c->g, v)->rank) {
       diag_help(diag_mark(diag_at(c->diag, E0502, d->as.value.value->span, "a report is one number per row"), "%s", shape_text(c, shape_of(c->g, v))), "reduce it: `sum(...)`");

@@ -102,7 +102,7 @@ static bool is_constant(const Graph *g, Val v) {
 }
 
 /* Is this a constant that is a simplex, ordered, a Cholesky factor? */
-static bool constant_has_form(Checker *c, Val v, Form_ form) {
+bool dist_constant_has_form(Checker *c, Val v, Form_ form) {
   const Shape *s = shape_of(c->g, v);
   EvalInput in = {0};
   EvalResult out;
@@ -171,7 +171,7 @@ Value dist_apply(Checker *c, Scope *s, const Function *f, Args args, Value *pipe
       ok = false;
       continue;
     }
-    if (t && range_of_type(c, inner, t, &want, &own) && want.form != FORM_PLAIN && constant_has_form(c, dv->arg[k], want.form))
+    if (t && range_of_type(c, inner, t, &want, &own) && want.form != FORM_PLAIN && dist_constant_has_form(c, dv->arg[k], want.form))
       dv->arg[k] = graph_assume(c->g, dv->arg[k], want);
     if (!t || !range_of_type(c, inner, t, &want, &own)) continue;
     Range have = node_of(c->g, dv->arg[k])->range;
@@ -264,6 +264,8 @@ static uint32_t support_dims(Checker *c, const DistValue *d, Scope *s, uint32_t 
   if ((t->element == name_of("cholesky") || t->element == name_of("corr_cholesky")) && rank == 1) dim[1] = dim[0], rank = 2;
   return rank;
 }
+uint32_t dist_lead_rank(const DistValue *d, uint32_t k, const Shape *have) { return have->rank - type_rank(form_params(d->decl, d->form)->at[k].type); }
+
 bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_t *dim) {
   Scope *s = scope_new(c, NULL, d->module);
   uint32_t lead, lead_dim[DIM_MAX], own, own_dim[DIM_MAX];
@@ -272,7 +274,7 @@ bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_
   if (d->copies_rank + lead + own > DIM_MAX) { diag_at(c->diag, E0304, at, "a value may have at most %d event axes", DIM_MAX); return false; }
   *rank = 0;
   for (uint32_t i = 0; i < d->copies_rank; i++) dim[(*rank)++] = d->copies[i];
-  for (uint32_t i = 0; i < lead; i++) dim[(*rank)++] = lead_dim[i];
+  for (uint32_t i = d->mixture && lead; i < lead; i++) dim[(*rank)++] = lead_dim[i];
   for (uint32_t i = 0; i < own; i++) dim[(*rank)++] = own_dim[i];
   double elements = 1;
   for (uint32_t i = 0; i < *rank; i++) elements *= dim[i];
@@ -280,6 +282,7 @@ bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_
   return true;
 }
 Range dist_support(Checker *c, const DistValue *d) {
+  if (d->flow) return d->flow->range;
   Scope *s = scope_new(c, NULL, d->module);
   uint32_t lead, dim[DIM_MAX];
   Range r = RANGE_REAL;
@@ -420,6 +423,8 @@ static Val from_axes(Checker *c, const DistValue *d, const MemberScope *m, Val v
 }
 
 static Val member_value(Checker *c, const DistValue *d, Name name, Val x, const Shape *event) {
+  if (d->flow) return NO_VAL;                              /* its base is asked */
+  if (d->mixture) return mixture_member(c, d, name, x, event);
   bool vector = is_vector(d);
   MemberScope m;
   if (!member_scope(c, d, vector, &m)) return NO_VAL;
@@ -451,6 +456,7 @@ static Val member_value(Checker *c, const DistValue *d, Name name, Val x, const 
   return vector ? from_axes(c, d, &m, v) : v;
 }
 
+Val dist_value_of(Checker *c, const DistValue *d, Name member, Val x, const Shape *event) { return member_value(c, d, member, x, event); }
 Val dist_member(Typed *t, Graph *g, const DistValue *d, const char *member, Val x, const Shape *event, uint32_t draw) {
   Checker *c = t->check;
   Graph *saved = c->g;
@@ -479,6 +485,7 @@ static bool kl_takes(const Member *m, const DistValue *b) {
   return true;
 }
 static const Member *kl_member(const DistValue *a, const DistValue *b) {
+  if (a->flow || b->flow || a->mixture || b->mixture) return NULL;
   if (is_vector(b) && !is_vector(a)) return NULL;
   for (int own = a->form >= 0; own >= 0; own--) {
     const Members *ms = own ? &a->decl->as.dist.forms.at[a->form].members : &a->decl->as.dist.members;
@@ -525,6 +532,7 @@ Val dist_kl(Typed *t, Graph *g, const DistValue *a, const DistValue *b, const Sh
 
 /* ---- members called by the user */
 bool dist_has_function(const DistValue *d, Name name) {
+  if (d->flow) return false;
   if (name == name_of("kl")) return true;
   return (d->form >= 0 && function_find(&d->decl->as.dist.forms.at[d->form].members, name)) || function_find(&d->decl->as.dist.members, name);
 }
@@ -617,6 +625,12 @@ void dist_check_lines(Checker *c, Module *m, const Decl *d) {
 
 /* d.mean, d.scale: an argument, a canonical parameter, or a member without arguments. */
 Value dist_field(Checker *c, const DistValue *d, Name field, Span at) {
+  if (d->flow || d->mixture) {
+    Val mean = d->mixture && field == name_of("mean") ? mixture_member(c, d, field, NO_VAL, NULL) : NO_VAL;
+    if (mean != NO_VAL) return v_node(mean, at);
+    diag_help(diag_at(c->diag, E0203, at, "a %s distribution has no `%s`", d->flow ? "transformed" : "mixture", field), d->flow ? "name the base's arguments instead" : "name the components' arguments instead");
+    return v_bad(at);
+  }
   MemberScope m;
   bool vector = is_vector(d);
   if (!member_scope(c, d, vector, &m)) return v_bad(at);

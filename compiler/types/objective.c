@@ -14,7 +14,7 @@ static Value term_leaf(Checker *c, Term t, Name label, const Shape *shape, Range
   uint32_t id = c->t->terms.n + 1;
   c->g->span = at;
   t.leaf = graph_leaf(c->g, OP_input, label, id, shape, r);
-  t.span = at;
+  t.span = at, t.of_report = c->report;
   vec_push(c->arena, &c->t->terms, t);
   return v_node(t.leaf, at);
 }

@@ -237,6 +237,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   if (!dist_event(c, &site->dist, v.span, &rank, dim)) return;
   AxisSet have = 0;
   for (uint32_t k = 0; k < site->dist.nargs; k++) have |= shape_of(c->g, site->dist.arg[k])->axes;
+  if (site->dist.mixture) have |= shape_of(c->g, site->dist.log_weight)->axes;
   if (have & ~c->plates) {
     AxisSet more = have & ~c->plates;
     uint32_t who = 0;

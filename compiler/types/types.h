@@ -19,6 +19,14 @@
 typedef struct Program Program;
 typedef struct Module  Module;
 
+/* What stands between a base and the transformed distribution: values of the template, see compose.c. */
+typedef struct {
+  Name  in_name, at_name;             /* the variables x (drawn from the base) and y */
+  Val   out, log_det;                 /* y and log |det dy/dx|, of x */
+  Val   back, back_log_det;           /* x and log |det dx/dy|, of y; NO_VAL: the inverse is not known */
+  Range range;                        /* of y */
+} Flow;
+
 /* A distribution with its arguments: a value of the language. */
 typedef struct {
   const Decl *decl;
@@ -28,6 +36,9 @@ typedef struct {
   Val      arg[8];                    /* of that form */
   Span     where[8];                  /* as written; empty where a default stands */
   uint32_t copies_rank, copies[DIM_MAX];   /* D(...)[n]: independent copies */
+  bool     mixture;                   /* the first axis of the arguments counts components ... */
+  Val      log_weight;                /* ... of these weights */
+  const Flow *flow;                   /* transformed: the rest of this is the base; or NULL */
   Span     span;
 } DistValue;
 
@@ -105,6 +116,7 @@ typedef struct {
   Val      body;                      /* EXPECT, DRAWN local */
   int32_t  particles;                 /* EXPECT: its particle axis, -1 for one draw */
   bool     detached;                  /* EXPECT: of stop(program) */
+  bool     of_report;                 /* stands in a report: has no gradient */
   Span     span;
 } Term;
 

@@ -66,6 +66,7 @@ typedef struct Checker {
   Program *program;                   /* being checked, or NULL */
   AxisSet  plates;                    /* of the statement */
   bool     objective;                 /* inside maximize, minimize, report */
+  bool     report;                    /* ... a report */
   bool     alone;                     /* ... in which a density without an expectation was told of */
   VEC(Within) within;   /* enclosing expectations */
   bool     in_prepare;                /* inside a data declaration's right side */
@@ -75,6 +76,7 @@ typedef struct Checker {
   uint32_t draw;                      /* draw to use for randomness in a dist member */
   AxisSet  draw_axes; const Shape *draw_shape;
   uint32_t depth, nested;             /* nested: members of distributions being evaluated inside one another */
+  uint32_t flows;                     /* transformed distributions so far */
   uint64_t turns, calls;              /* of all loops, of functions and nets so far */
   VEC(const Member *) members;        /* of distributions, being evaluated */
   bool     crowded;                   /* that there are too many axes was told */
@@ -126,6 +128,14 @@ Value dist_call      (Checker *c, const DistValue *d, Name name, Value x, Span a
 Val   dist_entropy   (Checker *c, const DistValue *d, Span at);                              /* summed over the event; NO_VAL after a message */
 Val   dist_draw      (Checker *c, DistValue *d, Name draw_name, bool once, Span at);  /* `draw D`: in c->g, over c->plates */
 void  dist_check_lines(Checker *c, Module *m, const Decl *d);
+Val   dist_value_of  (Checker *c, const DistValue *d, Name member, Val x, const Shape *event);   /* a member, as dist_member has it */
+uint32_t dist_lead_rank(const DistValue *d, uint32_t k, const Shape *have);                      /* axes of argument k beyond those its type names */
+bool  dist_constant_has_form(Checker *c, Val v, Form_ form);
+
+/* ---- compose.c */
+Value run_mixture    (Checker *c, const Builtin *b, Values *a, Span at);
+Value run_transformed(Checker *c, const Builtin *b, Values *a, Span at);
+Val   mixture_member (Checker *c, const DistValue *d, Name name, Val x, const Shape *event);
 
 /* ---- types of data, parameters, arguments: type.c */
 typedef struct { Range range; uint32_t rank; uint32_t dim[DIM_MAX]; const char *text; } TypeInfo;
