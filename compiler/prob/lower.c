@@ -156,7 +156,7 @@ const Shape *lower_noise(Lower *l, Env *env, const Site *site, const DistValue *
   for (uint32_t k = 0; k < d->nargs; k++) axes |= shape_of(l->g, d->arg[k])->axes & ~site->shape->axes;
   for (uint32_t a = 0; a < l->g->axis.n; a++)
     if (l->g->axis.at[a].kind == AXIS_INDEX) axes &= ~((AxisSet)1 << a);
-  return graph_shape(l->g, axes, site->shape->rank, site->shape->dim);
+  return d->flow ? graph_shape(l->g, axes, d->flow->rank, d->flow->dim) : graph_shape(l->g, axes, site->shape->rank, site->shape->dim);
 }
 
 /* The environment of a path that parts share. */

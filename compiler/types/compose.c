@@ -122,11 +122,6 @@ static bool pair_of(Checker *c, Scope *s, const Value *f, bool inverse, Val x, V
     diag_help(i, "end it with `return [y, log_det]`, log_det the log of |det dy/dx|; `import flow` has some");
     return false;
   }
-  const Shape *sx = shape_of(c->g, x), *sy = shape_of(c->g, out[0]);
-  if (sx->rank != sy->rank || memcmp(sx->dim, sy->dim, sx->rank * sizeof *sx->dim) != 0) {
-    diag_mark(diag_at(c->diag, E0301, f->span, "a transform keeps the shape of its argument, %s", shape_text(c, sx)), "%s", shape_text(c, sy));
-    return false;
-  }
   *y = out[0];
   Val d = sum_event(c, out[1]);
   *log_det = *log_det == NO_VAL ? d : graph_op2(c->g, OP_add, *log_det, d);
@@ -167,11 +162,19 @@ Value run_transformed(Checker *c, const Builtin *b, Values *a, Span at) {
     if (!pair_of(c, s, &f[i], false, x, &x, &flow->log_det, at)) return v_bad(at);
   }
   flow->out = x;
+  const Shape *to = shape_of(c->g, x);
+  flow->rank = rank, flow->out_rank = to->rank;
+  memcpy(flow->dim, dim, sizeof dim), memcpy(flow->out_dim, to->dim, sizeof to->dim);
   flow->range = node_of(c->g, x)->range;
   if (invertible) {
-    Val y = graph_leaf(c->g, OP_input, flow->at_name, 0, event, flow->range);
+    Val y = graph_leaf(c->g, OP_input, flow->at_name, 0, graph_shape(c->g, axes, to->rank, to->dim), flow->range);
     for (uint32_t i = a->n; i-- > 1;)
       if (!pair_of(c, s, &f[i], true, y, &y, &flow->back_log_det, at)) return v_bad(at);
+    const Shape *from = shape_of(c->g, y);
+    if (from->rank != rank || memcmp(from->dim, dim, rank * sizeof *dim) != 0) {
+      diag_mark(diag_at(c->diag, E0301, at, "the inverse gives another shape than the base has, %s", shape_text(c, graph_shape(c->g, 0, rank, dim))), "%s", shape_text(c, from));
+      return v_bad(at);
+    }
     Range base = dist_support(c, d);
     flow->back = range_within(node_of(c->g, y)->range, base) ? y : graph_assume(c->g, y, base);
   }

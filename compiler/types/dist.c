@@ -267,6 +267,11 @@ static uint32_t support_dims(Checker *c, const DistValue *d, Scope *s, uint32_t 
 uint32_t dist_lead_rank(const DistValue *d, uint32_t k, const Shape *have) { return have->rank - type_rank(form_params(d->decl, d->form)->at[k].type); }
 
 bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_t *dim) {
+  if (d->flow) {
+    *rank = d->flow->out_rank;
+    memcpy(dim, d->flow->out_dim, sizeof d->flow->out_dim);
+    return true;
+  }
   Scope *s = scope_new(c, NULL, d->module);
   uint32_t lead, lead_dim[DIM_MAX], own, own_dim[DIM_MAX];
   if (!leading_dims(c, d, s, at, &lead, lead_dim)) return false;

@@ -24,6 +24,8 @@ typedef struct {
   Name  in_name, at_name;             /* the variables x (drawn from the base) and y */
   Val   out, log_det;                 /* y and log |det dy/dx|, of x */
   Val   back, back_log_det;           /* x and log |det dx/dy|, of y; NO_VAL: the inverse is not known */
+  uint32_t rank, dim[DIM_MAX];        /* of x */
+  uint32_t out_rank, out_dim[DIM_MAX];
   Range range;                        /* of y */
 } Flow;
 
