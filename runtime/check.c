@@ -145,7 +145,9 @@ static void info_json(const SviModel *m) {
   for (int i = 0; i < m->nparam; i++) {
     fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
     json_text(stdout, m->param[i].name);
-    printf(", \"size\": %" PRIu64 ", \"state\": %s, \"plate\": ", m->param[i].size, m->param[i].state ? "true" : "false");
+    printf(", \"size\": %" PRIu64 ", \"state\": %s, \"support\": ", m->param[i].size, m->param[i].state ? "true" : "false");
+    json_text(stdout, m->param[i].support ? m->param[i].support : "");
+    fputs(", \"plate\": ", stdout);
     if (m->param[i].axis < 0) fputs("null}", stdout); else { json_text(stdout, m->axis[m->param[i].axis].name); fputc('}', stdout); }
   }
   fputs("], \"reports\": [", stdout);
@@ -158,11 +160,11 @@ int command_info(const SviModel *m, const Options *o) {
   printf("%s (%s), compiled by svic %s, f%u, hash %s\n", m->name, m->path ? m->path : "", m->version ? m->version : "", m->real_bytes * 8, m->hash ? m->hash : "");
   if (m->info && m->info[0]) printf("\n%s\n", m->info);
   uint64_t all = 0;
-  puts("\nparameters");
+  puts("\nparameters, as they are stored (without constraints)");
   for (int i = 0; i < m->nparam; i++) {
     char shape[128];
     shape_text(&m->param[i], m, shape);
-    printf("  %-32s %-20s %-10s %s\n", m->param[i].name, shape, m->param[i].support ? m->param[i].support : "", m->param[i].state ? "state" : "");
+    printf("  %-32s %-20s %-18s %s\n", m->param[i].name, shape, m->param[i].support ? m->param[i].support : "", m->param[i].state ? "state" : "");
     if (m->param[i].axis < 0) all += m->param[i].size;
   }
   printf("  %" PRIu64 " values that exist once\n\nentries\n", all);

@@ -120,7 +120,7 @@ static Entry *goal_entry(Prob *p, const Goal *goal) {
     for (uint32_t k = 0; k < goal->params.n; k++) trained |= goal->params.at[k] == (int32_t)i;
     if (!trained) continue;
     const ParamInfo *info = &t->params.at[i];
-    Val leaf = graph_leaf(l->g, OP_param, name_of(info->svi.name), i, lower_shape(l, info->shape), RANGE_REAL);
+    Val leaf = graph_leaf(l->g, OP_param, name_of(info->svi.name), i, lower_shape(l, shape_of(t->graph, info->leaf)), RANGE_REAL);
     graph_label(l->g, leaf, name_of(info->svi.name), info->span);
     int32_t id = (int32_t)i;
     vec_push(t->arena, &wrt, leaf);

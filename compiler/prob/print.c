@@ -180,14 +180,14 @@ char *prob_info(const Prob *p, const Lowered *l, bool json) {
       if (e) fprintf(f, "%s%s: %s\n", via_name(e->via), e->biased ? " (biased)" : "", e->why);
       else fputs("none: never drawn by an objective\n", f);
     }
-  fprintf(f, "\n%-28s %-14s %-10s %10s\n", "parameter", "shape", "support", "elements");
+  fprintf(f, "\n%-28s %-14s %-18s %10s\n", "parameter", "shape", "support", "stored");
   uint64_t total = 0;
   for (uint32_t i = 0; i < t->params.n; i++) {
     const ParamInfo *q = &t->params.at[i];
-    fprintf(f, "%-28s %-14s %-10s %10llu%s\n", q->svi.name, shape_string(p, q->shape), q->svi.support, (unsigned long long)q->svi.size, q->svi.state ? "  state" : "");
+    fprintf(f, "%-28s %-14s %-18s %10llu%s\n", q->svi.name, shape_string(p, q->shape), q->svi.support, (unsigned long long)q->svi.size, q->svi.state ? "  state" : "");
     if (!q->svi.state) total += q->svi.size;
   }
-  fprintf(f, "%-28s %-14s %-10s %10llu\n", "all", "", "", (unsigned long long)total);
+  fprintf(f, "%-28s %-14s %-18s %10llu\n", "all", "", "", (unsigned long long)total);
   fprintf(f, "\n%-18s %7s %14s %14s %16s %14s\n", "runs", "phases", "Mflop a row", "Mflop once", "scratch a row", "gradients");
   for (int32_t i = 0; i < l->model.nentry; i++) {
     const SviEntry *e = &l->entry[i];

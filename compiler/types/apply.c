@@ -367,12 +367,26 @@ static const Builtin builtins[] = {
   {"stages",           2, 2, OP_COUNT,     run_schedule,    "stages([v, ...], epochs: [n, ...]): holds each value for its time"},
   {"decay",            3, 3, OP_COUNT,     run_schedule,    "decay(a, r, every: T): a, times r after every T"},
 };
+/* Three for each continuous support. */
+static Value run_transform(Checker *c, const Builtin *b, Values *a, Span at) { return support_run(c, b->name, a, at); }
+static const Builtin transforms[] = {
+#define SUPPORT(name, own, ends, ...) \
+  {"to_" #name,      1 + ends, 1 + ends, OP_COUNT, run_transform, "the value in `" #name "` of an unconstrained u"}, \
+  {"from_" #name,    1 + ends, 1 + ends, OP_COUNT, run_transform, "the unconstrained u of a value in `" #name "`"}, \
+  {"log_det_" #name, 1 + ends, 1 + ends, OP_COUNT, run_transform, "log |det| of the derivative of to_" #name " at u"},
+#define DISCRETE(...)
+#include "support.def"
+#undef SUPPORT
+#undef DISCRETE
+};
 const Builtin *builtin_find(Name name) {
   for (size_t i = 0; i < LEN(builtins); i++)
     if (strcmp(builtins[i].name, name) == 0) return &builtins[i];
+  for (size_t i = 0; i < LEN(transforms); i++)
+    if (strcmp(transforms[i].name, name) == 0) return &transforms[i];
   return NULL;
 }
-const char *builtin_name(size_t i) { return i < LEN(builtins) ? builtins[i].name : NULL; }
+const char *builtin_name(size_t i) { return i < LEN(builtins) ? builtins[i].name : i < LEN(builtins) + LEN(transforms) ? transforms[i - LEN(builtins)].name : NULL; }
 void builtin_names(FILE *out) {
   for (size_t i = 0; i < LEN(builtins); i++) fprintf(out, "  %-17s %s\n", builtins[i].name, builtins[i].help);
 }
@@ -453,6 +467,8 @@ static bool bind_param(Checker *c, Scope *s, const Param *p, Value v, const Decl
     if (!range_of_type(c, s, t, &range, &own)) return false;
     uint32_t of_element = element == name_of("class");   /* class[K]: its first sizes are not the event's */
     for (uint32_t g = of_element; g < groups; g++) want += t->sizes.at[g].n;
+    bool square = own == 2 && groups && t->sizes.at[groups - 1].n == 1;      /* cholesky[n] is n by n */
+    want += square;
     bool fits = want == sh->rank;
     for (uint32_t g = of_element; fits && g < groups; g++)
       for (uint32_t k = 0; fits && k < t->sizes.at[g].n; k++, at++) {
@@ -465,6 +481,7 @@ static bool bind_param(Checker *c, Scope *s, const Param *p, Value v, const Decl
           fits = size == sh->dim[at];
         }
       }
+    if (fits && square) fits = sh->dim[at] == sh->dim[at - 1];
     if (!fits) {
       static const char *const ranks[] = {"a scalar", "a vector", "a matrix"};
       DiagItem *i = want != sh->rank && want < LEN(ranks) ? diag_at(c->diag, E0301, v.span, "`%s` of `%s` must be %s", p->name, d->name, ranks[want])

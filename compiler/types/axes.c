@@ -179,6 +179,14 @@ int plate_axis(Checker *c, Name name) {
   return -1;
 }
 
+static Name level_name(Name name, uint32_t level) { return level ? name_printf("%s_%u", name, level) : name; }
+/* Is it the axis of a comprehension or reduction around? */
+static bool is_index(const Checker *c, Name name) {
+  for (uint32_t a = 0; a < c->g->axis.n; a++)
+    if (c->indices >> a & 1 && c->g->axis.at[a].name == name) return true;
+  return false;
+}
+
 /* `i in M`: binds i to 1 + iota over a fresh index axis of size M. */
 static bool bind_index(Checker *c, Scope *s, Scope *inner, const Binder *b, uint32_t *axis) {
   int32_t first = 1, last;
@@ -202,10 +210,10 @@ static bool bind_index(Checker *c, Scope *s, Scope *inner, const Binder *b, uint
   }
   if (last < first) { diag_at(c->diag, E0303, b->range->span, "this range is empty: %d..%d", first, last); return false; }
   uint32_t level = 0;                                   /* an axis of its own for each enclosing use of the same name */
-  Name name = b->name;
   for (Scope *p = inner; p; p = p->parent)
     for (uint32_t i = 0; i < p->bindings.n; i++) level += p->bindings.at[i].name == b->name;
-  if (level) name = name_printf("%s_%u", b->name, level);
+  Name name = level_name(b->name, level);
+  while (is_index(c, name)) name = level_name(b->name, ++level);      /* in the body that called this one */
   if (!axis_room(c, name, (uint32_t)(last - first + 1), b->span)) return false;
   *axis = graph_axis(c->g, (Axis){.name = name, .kind = AXIS_INDEX, .size = (uint32_t)(last - first + 1), .parent = -1});
   Val at = graph_op2(c->g, OP_add, graph_iota_axis(c->g, *axis), graph_const(c->g, first));

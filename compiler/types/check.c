@@ -119,6 +119,14 @@ const Decl *library_dist(Checker *c, Name name, Module **module) {
   return module_decl(*module, name);
 }
 
+/* A file of the library that the compiler itself calls, by names that need not be in scope. */
+Module *library_module(Checker *c, const char *name) {
+  size_t size;
+  const char *path = name_printf("<library>/%s.svm", name), *text = library_text(name, &size);
+  Module *known = module_of_path(c, path);
+  return known ? known : module_of_source(c, name_of(name), path, text, size, true);
+}
+
 /* ---- values of declarations */
 static Value function_value(Checker *c, Module *m, const Decl *d) {
   Function *f = NEW(c->arena, Function);

@@ -24,7 +24,7 @@ Value run_mixture(Checker *c, const Builtin *b, Values *a, Span at) {
     diag_mark(diag_at(c->diag, E0301, a->at[0].span, "the weights of a mixture are a vector, one number a component"), "%s", shape_text(c, ws));
     return v_bad(at);
   }
-  if (!logit && node_of(c->g, weight)->range.form != FORM_SIMPLEX && !dist_constant_has_form(c, weight, FORM_SIMPLEX)) {
+  if (!logit && node_of(c->g, weight)->range.form != FORM_SIMPLEX && !dist_constant_has_form(c, weight, support_range(support_type(name_of("simplex"))))) {
     DiagItem *i = diag_at(c->diag, E0307, a->at[0].span, "the weights of a mixture must be a simplex, and nothing says that these are");
     diag_help(i, "wrap them, `softmax(%s)`, or give them as they are: `mixture(logit: %s, ...)`", source_words(c, a->at[0].span), source_words(c, a->at[0].span));
     return v_bad(at);

@@ -102,28 +102,13 @@ static bool is_constant(const Graph *g, Val v) {
 }
 
 /* Is this a constant that is a simplex, ordered, a Cholesky factor? */
-bool dist_constant_has_form(Checker *c, Val v, Form_ form) {
+bool dist_constant_has_form(Checker *c, Val v, Range want) {
   const Shape *s = shape_of(c->g, v);
   EvalInput in = {0};
   EvalResult out;
   char error[256];
   if (s->axes || s->rank == 0 || !is_constant(c->g, v) || !graph_eval(c->arena, c->g, &v, 1, &in, &out, error)) return false;
-  const double *x = out.value[v];
-  uint32_t n = s->dim[s->rank - 1];
-  for (uint64_t row = 0; row < out.size[v] / n; row++) {
-    const double *r = x + row * n;
-    double sum = 0, squares = 0;
-    uint32_t i = s->rank >= 2 ? (uint32_t)(row % s->dim[s->rank - 2]) : 0;
-    for (uint32_t k = 0; k < n; k++) {
-      sum += r[k], squares += r[k] * r[k];
-      if (form == FORM_SIMPLEX && r[k] < 0) return false;
-      if (form == FORM_ORDERED && k && !(r[k] > r[k - 1])) return false;
-      if ((form == FORM_CHOLESKY || form == FORM_CORR_CHOLESKY) && (k > i ? r[k] != 0 : k == i && !(r[k] > 0))) return false;
-    }
-    if (form == FORM_SIMPLEX && fabs(sum - 1) > 1e-9) return false;
-    if (form == FORM_CORR_CHOLESKY && fabs(squares - 1) > 1e-9) return false;
-  }
-  return true;
+  return support_fault(want, s, out.value[v]) == NULL;
 }
 
 Value dist_apply(Checker *c, Scope *s, const Function *f, Args args, Value *piped, Span at) {
@@ -171,7 +156,7 @@ Value dist_apply(Checker *c, Scope *s, const Function *f, Args args, Value *pipe
       ok = false;
       continue;
     }
-    if (t && range_of_type(c, inner, t, &want, &own) && want.form != FORM_PLAIN && dist_constant_has_form(c, dv->arg[k], want.form))
+    if (t && range_of_type(c, inner, t, &want, &own) && want.form != FORM_PLAIN && dist_constant_has_form(c, dv->arg[k], want))
       dv->arg[k] = graph_assume(c->g, dv->arg[k], want);
     if (!t || !range_of_type(c, inner, t, &want, &own)) continue;
     Range have = node_of(c->g, dv->arg[k])->range;

@@ -310,7 +310,59 @@ Site *program_site(Program *p, Name name) {
 }
 
 /* ---- parameters */
-static bool init_value(Checker *c, Scope *s, const Expr *e, const TypeInfo *t, SviParam *p) {
+static bool graph_number(Checker *c, Val v, double **out) {
+  EvalInput in = {0};
+  EvalResult result;
+  char error[256];
+  if (!is_known(c, v) || !graph_eval(c->arena, c->g, &v, 1, &in, &result, error)) return false;
+  *out = result.value[v];
+  return true;
+}
+
+/* A start that is known when compiled: the stored form of it, by the inverse of the support's transform.  A state is stored as it is. */
+static bool start_value(Checker *c, Val n, const Expr *e, const TypeInfo *t, Span at, SviParam *p) {
+  const Shape *s = shape_of(c->g, n), *whole = graph_shape(c->g, 0, t->rank, t->dim);
+  double end[2], *x;
+  bool vector = !p->state && support_own(support_of(t->range, end));
+  if (node_of(c->g, n)->op == OP_const && vector) n = graph_spread(c->g, n, whole), s = whole;
+  if (shape_event_size(s) > MOST_START) {
+    diag_help(diag_at(c->diag, E0303, e->span, "an initial value computed when compiled has at most %d elements", MOST_START), "draw it: `init.normal(0.1)`");
+    return false;
+  }
+  if ((node_of(c->g, n)->op != OP_const && s != whole) || !graph_number(c, n, &x)) {
+    DiagItem *d = diag_at(c->diag, E0303, e->span, "an initial value must be known when compiled, and of the parameter's shape");
+    if (!is_known(c, n)) tell_not_known(c, d, n);
+    else if (s != whole) diag_label(diag_mark(d, "%s", shape_text(c, s)), at, "%s", shape_text(c, whole));
+    diag_note(d, "it is a number, an expression of constants of the parameter's shape, or an initialiser such as `init.normal(0.1)`");
+    return false;
+  }
+  const char *fault = support_fault(t->range, s, x);
+  if (fault) {
+    DiagItem *d = diag_at(c->diag, E0307, e->span, "the initial value must be %s, and %s", must_text(t->range), s->rank ? "this is not" : name_printf("this is %g", *x));
+    if (s->rank) diag_mark(d, "%s", fault);
+    switch (t->range.form) {
+      case FORM_PLAIN:         if (t->range.lo == 0 && t->range.lo_open) diag_help(d, "start at a small number: `0.01`"); break;
+      case FORM_SIMPLEX:       diag_help(d, "the uniform one is `1 / %u`", t->dim[t->rank - 1]); break;
+      case FORM_ORDERED:       diag_help(d, "write them in rising order; for numbers in any order, declare `real`"); break;
+      case FORM_CHOLESKY: case FORM_CORR_CHOLESKY: diag_help(d, t->rank == 2 ? "without a start it begins near `identity(%u)`" : "without a start they begin near `identity(%u)`", t->dim[t->rank - 1]); break;
+    }
+    return false;
+  }
+  Val u = p->state ? n : support_unconstrain(c, n, t->range);
+  if (u == NO_VAL || !graph_number(c, u, &x)) BUG("a start without its stored form");
+  p->init.kind = SVI_INIT_VALUES, p->init.nvalue = (int32_t)shape_event_size(shape_of(c->g, u)), p->init.value = x;
+  for (int32_t i = 0; i < p->init.nvalue; i++)
+    if (!isfinite(x[i])) {
+      DiagItem *d = diag_at(c->diag, E0307, e->span, "an initial value may not lie at the end of its range");
+      diag_note(d, "a parameter that is %s is stored as numbers that a smooth function maps there; it comes near the ends and never reaches them", must_text(t->range));
+      if (t->range.form == FORM_SIMPLEX) diag_help(d, "give every element a small share, such as 0.001");
+      else if (t->range.lo == 0) diag_help(d, "start inside: `0.001`");
+      return false;
+    }
+  return true;
+}
+
+static bool init_value(Checker *c, Scope *s, const Expr *e, const TypeInfo *t, Span at, SviParam *p) {
   if (!e) {
     if (t->rank == 0) p->init.kind = SVI_INIT_VALUES;
     else p->init.kind = SVI_INIT_NORMAL, p->init.b = 0.1;
@@ -341,37 +393,7 @@ static bool init_value(Checker *c, Scope *s, const Expr *e, const TypeInfo *t, S
       return true;
     case V_NODE: case V_LIST: {
       Val n = value_node(c, v);
-      if (n == NO_VAL) return false;
-      if (node_of(c->g, n)->op == OP_const) {
-        double *x = NEW(c->arena, double);
-        *x = node_of(c->g, n)->attr.number;
-        Range r = t->range, have = node_of(c->g, n)->range;
-        if (!range_within(have, (Range){r.lo, r.hi, r.lo_open, r.hi_open, false, FORM_PLAIN}) && t->range.form == FORM_PLAIN) {
-          DiagItem *d = diag_at(c->diag, E0307, e->span, "the initial value must be %s, and this %s", must_text(r), but_text(have, r));
-          if (have.lo == r.lo && r.lo_open && r.lo == 0) diag_help(d, "start at a small number: `0.01`");
-          return false;
-        }
-        *x = constrain_inverse(*x, r);
-        p->init.kind = SVI_INIT_VALUES, p->init.nvalue = 1, p->init.value = x;
-        return true;
-      }
-      if (shape_event_size(shape_of(c->g, n)) > MOST_START) {
-        diag_help(diag_at(c->diag, E0303, e->span, "an initial value computed when compiled has at most %d elements", MOST_START), "draw it: `init.normal(0.1)`");
-        return false;
-      }
-      EvalInput in = {0};                                /* any expression of constants */
-      EvalResult out;
-      char error[256];
-      if (graph_eval(c->arena, c->g, &n, 1, &in, &out, error) && out.size[n] == p->size) {
-        double *x = arena_alloc(c->arena, p->size * sizeof *x);
-        for (uint64_t i = 0; i < p->size; i++) x[i] = constrain_inverse(out.value[n][i], t->range);
-        p->init.kind = SVI_INIT_VALUES, p->init.nvalue = (int32_t)p->size, p->init.value = x;
-        return true;
-      }
-      DiagItem *d = diag_at(c->diag, E0303, e->span, "an initial value must be known when compiled, and of the parameter's shape");
-      tell_not_known(c, d, n);
-      diag_note(d, "it is a number, an expression of constants of the parameter's shape, or an initialiser such as `init.normal(0.1)`");
-      return false;
+      return n != NO_VAL && start_value(c, n, e, t, at, p);
     }
     case V_FUNCTION: case V_DIST: case V_PROGRAM: case V_SITES: case V_MODULE: case V_FAMILY: case V_RANGE: case V_DURATION: case V_SCHEDULE: break;
   }
@@ -414,6 +436,19 @@ static void run_param(Checker *c, Scope *s, const Stmt *st, bool state) {
     return;
   }
   if (!type_eval(c, s, st->as.param.type, &t)) { define(c, s, &target, &none, v_bad(st->span)); return; }
+  uint32_t rank = t.rank, stored[DIM_MAX];
+  memcpy(stored, t.dim, sizeof stored);
+  if (!state && !support_unconstrained(t.range, t.rank, t.dim, &rank, stored)) {
+    DiagItem *d = diag_at(c->diag, E0309, st->as.param.type->span, "a parameter cannot be %s", must_text(t.range));
+    diag_note(d, "parameters move by small steps along a gradient, and between whole numbers there is none");
+    diag_help(d, "make it a latent variable: draw it in the model, and in the guide from a distribution with parameters");
+    define(c, s, &target, &none, v_bad(st->span));
+    return;
+  }
+  if (rank && stored[rank - 1] == 0) {                    /* simplex[1], corr_cholesky[1]: one value, nothing to learn */
+    define(c, s, &target, &none, v_node(graph_assume(c->g, graph_spread(c->g, graph_const(c->g, 1), graph_shape(c->g, 0, t.rank, t.dim)), t.range), st->as.param.name_span));
+    return;
+  }
   ParamInfo info = {.span = st->as.param.name_span, .prior = NO_VAL};
   AxisSet axes = 0;
   info.svi.axis = -1;
@@ -437,20 +472,21 @@ static void run_param(Checker *c, Scope *s, const Stmt *st, bool state) {
       id = i;
     }
   if (id == c->t->params.n) {
-    info.svi.rank = (int32_t)t.rank;
-    uint32_t *dim = arena_alloc(c->arena, (t.rank + 1) * sizeof *dim);
-    memcpy(dim, t.dim, t.rank * sizeof *dim);
+    info.svi.rank = (int32_t)rank;
+    uint32_t *dim = arena_alloc(c->arena, (rank + 1) * sizeof *dim);
+    memcpy(dim, stored, rank * sizeof *dim);
     info.svi.dim = dim;
-    info.svi.size = shape_event_size(info.shape);
+    info.svi.size = shape_event_size(graph_shape(c->g, 0, rank, stored));
     info.svi.state = state;
-    info.svi.support = range_word(t.range);
-    if (!init_value(c, s, st->as.param.init, &t, &info.svi)) { define(c, s, &target, &none, v_bad(st->span)); return; }
+    info.svi.support = t.range.form == FORM_PLAIN ? range_word(t.range) : t.text;      /* a vector's: its shape is not the stored one */
+    if (!init_value(c, s, st->as.param.init, &t, info.span, &info.svi)) { define(c, s, &target, &none, v_bad(st->span)); return; }
     c->g->span = st->as.param.name_span;
-    info.leaf = graph_leaf(c->g, OP_param, name_of(info.svi.name), id, info.shape, RANGE_REAL);
+    info.leaf = graph_leaf(c->g, OP_param, name_of(info.svi.name), id, graph_shape(c->g, axes, rank, stored), RANGE_REAL);
     graph_label(c->g, info.leaf, name_of(info.svi.name), st->as.param.name_span);
     vec_push(c->arena, &c->t->params, info);
   }
-  Val value = state ? c->t->params.at[id].leaf : unconstrain_leaf(c, c->t->params.at[id].leaf, t.range);
+  c->g->span = st->as.param.name_span;
+  Val value = state ? c->t->params.at[id].leaf : support_constrain(c, c->t->params.at[id].leaf, t.range);
   if (state && (t.range.lo > -INFINITY || t.range.hi < INFINITY)) value = graph_assume(c->g, value, t.range);
   ParamInfo *made = &c->t->params.at[id];
   if (st->as.param.prior) {

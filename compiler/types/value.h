@@ -130,7 +130,7 @@ Val   dist_draw      (Checker *c, DistValue *d, Name draw_name, bool once, Span 
 void  dist_check_lines(Checker *c, Module *m, const Decl *d);
 Val   dist_value_of  (Checker *c, const DistValue *d, Name member, Val x, const Shape *event);   /* a member, as dist_member has it */
 uint32_t dist_lead_rank(const DistValue *d, uint32_t k, const Shape *have);                      /* axes of argument k beyond those its type names */
-bool  dist_constant_has_form(Checker *c, Val v, Form_ form);
+bool  dist_constant_has_form(Checker *c, Val v, Range want);
 
 /* ---- compose.c */
 Value run_mixture    (Checker *c, const Builtin *b, Values *a, Span at);
@@ -141,9 +141,25 @@ Val   mixture_member (Checker *c, const DistValue *d, Name name, Val x, const Sh
 typedef struct { Range range; uint32_t rank; uint32_t dim[DIM_MAX]; const char *text; } TypeInfo;
 bool  type_eval      (Checker *c, Scope *s, const Type *t, TypeInfo *out);
 bool  range_of_type  (Checker *c, Scope *s, const Type *t, Range *range, uint32_t *own_dims);    /* element only */
-const char *range_word(Range r);                                                            /* "positive", or the interval */
-Val   unconstrain_leaf(Checker *c, Val leaf, Range r);                                        /* stored value to the parameter's value */
-double constrain_inverse(double x, Range r);
+
+/* ---- supports: support.c.  u is unconstrained, x lies in the support; axes before those of one element are taken along. */
+typedef struct Support Support;                                                               /* a row of support.def */
+typedef enum { SUPPORT_TO, SUPPORT_FROM, SUPPORT_LOG_DET } SupportPart;                       /* x of u, u of x, log |det dx/du| at u */
+const Support *support_of   (Range r, double end[2]);                                         /* and the ends that its functions take; NULL: discrete */
+const Support *support_type (Name word);                                                      /* "simplex"; NULL: no such type */
+Range          support_range(const Support *s);
+uint32_t       support_own  (const Support *s);                                               /* axes of one element */
+const char    *range_word   (Range r);                                                        /* "positive", or the interval */
+const char    *support_name (size_t i);                                                       /* of the rows in order; NULL after the last */
+Val   support_call(Checker *c, const Support *s, SupportPart part, Val v, const Val *end, Span at);
+/* Shape of the unconstrained value of event dims `dim`; false: it is discrete.  A size may be 0: simplex[1] has one value. */
+bool  support_unconstrained(Range r, uint32_t rank, const uint32_t *dim, uint32_t *urank, uint32_t *udim);
+Val   support_constrain  (Checker *c, Val u, Range r);                                        /* nodes of c->g */
+Val   support_unconstrain(Checker *c, Val x, Range r);
+Val   support_log_det    (Checker *c, Val u, Range r);                                        /* for each element: of the scalar's shape, or of the axes before the own */
+Name  support_text(const char *what, Range r, const char *argument);                          /* "to", (0, 255), "u": `to_interval(u, 0, 255)`; NULL: discrete */
+Value support_run(Checker *c, const char *name, Values *args, Span at);                       /* the built-in functions to_simplex, ... */
+const char *support_fault(Range r, const Shape *s, const double *x);                          /* what is wrong with x, in words; NULL: it keeps r */
 
 /* ---- told.c: words of messages */
 const char *each_text   (Checker *c, AxisSet axes);                                         /* "once", "for each row" */
@@ -183,4 +199,5 @@ Module  *module_load(Checker *c, Name path, Span at, const Source *from);
 Value    decl_value(Checker *c, Module *m, const Decl *d, Span at);
 const Decl *module_decl(const Module *m, Name name);
 const Decl *library_dist(Checker *c, Name name, Module **module);
+Module  *library_module(Checker *c, const char *name);                                        /* loaded at its first use */
 #endif

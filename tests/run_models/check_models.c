@@ -295,6 +295,15 @@ START_TEST(optimisation_changes_only_rounding) {
 }
 END_TEST
 
+/* ---- a function whose index has the name and size of the index around its call: two axes */
+START_TEST(an_index_is_not_that_of_the_caller) {
+  put_constant("y", 0, 5);
+  start("index_called", _i);
+  is_exactly(eval("called", "").value, 1 * (1 + 2 * 2 + 3 * 3) + 10 * (1 + 2 * 2 + 3 * 3) + 100 * (1 + 2 * 2 + 3 * 3), "sum of M[i, j] j, by a function");
+  is_exactly(eval("summed", "").value, 1 * (1 + 2 * 2 + 3 * 3) + 10 * (1 + 2 * 2 + 3 * 3) + 100 * (1 + 2 * 2 + 3 * 3), "... by a sum inside a sum");
+}
+END_TEST
+
 /* ---- the oracle, for the models of this folder */
 START_TEST(generated_code_agrees_with_the_evaluator) {
   static const struct { const char *model, *column; double value; } rows[] = {
@@ -331,6 +340,7 @@ int main(void) {
   tcase_add_loop_test(t, probabilities_sum_to_one, 0, WIDTHS);
   tcase_add_loop_test(t, steps_are_by_hand, 0, WIDTHS);
   tcase_add_loop_test(t, a_sum_over_rows_is_scaled, 0, WIDTHS);
+  tcase_add_loop_test(t, an_index_is_not_that_of_the_caller, 0, WIDTHS);
   tcase_add_loop_test(t, threads_and_resuming_change_nothing, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
