@@ -9,6 +9,7 @@
 #include "prob.h"
 
 static bool has_member(const Site *s, const char *member) {
+  if (s->dist.flow || (s->dist.mixture && strcmp(member, "mean") != 0)) return false;
   const Members *lists[2] = {&s->dist.decl->as.dist.members, s->dist.form >= 0 ? &s->dist.decl->as.dist.forms.at[s->dist.form].members : NULL};
   for (int k = 0; k < 2; k++)
     for (uint32_t i = 0; lists[k] && i < lists[k]->n; i++)
@@ -117,27 +118,27 @@ Estimate estimate_choose(const Prob *p, Site *s) {
         diag_fix(i, s->via_span, "dreg", "the doubly reparameterised gradient is the unbiased one: `via dreg`");
       }
       if (s->dist.flow && s->dist.flow->back == NO_VAL) refuse(p, s, "it scores the draw as a value, which needs the transform's inverse", "one of these transforms has no inverse");
-      if (s->discrete) refuse(p, s, "it differentiates through the draw, and a draw of whole values has no derivative", name_printf("%s takes whole values", s->dist.decl->name));
+      if (s->discrete) refuse(p, s, "it differentiates through the draw, and a draw of whole values has no derivative", name_printf("%s takes whole values", dist_title(&s->dist)));
       break;
     case VIA_PRICE:
-      if (s->dist.decl->name != name_of("Normal") && !has_member(s, "covariance")) refuse(p, s, "the theorems of Bonnet and Price are about normal distributions", name_printf("%s is not normal", s->dist.decl->name));
+      if (!(s->dist.decl->name == name_of("Normal") && has_member(s, "variance")) && !has_member(s, "covariance")) refuse(p, s, "the theorems of Bonnet and Price are about normal distributions", name_printf("%s is not normal", dist_title(&s->dist)));
       break;
     case VIA_ENUMERATE:
       if (!outcomes_few(s)) refuse(p, s, "at most 4096 outcomes of a site are summed over: 12 bits, 5 of 5 classes", s->discrete ? "more outcomes than can be summed over" : "not a finite number of outcomes");
       break;
     case VIA_DISARM:
-      if (!is_bits(s) || !has_member(s, "log_odds")) refuse(p, s, "antithetic pairs are of bits", name_printf("%s is not a distribution of bits", s->dist.decl->name));
+      if (!is_bits(s) || !has_member(s, "log_odds")) refuse(p, s, "antithetic pairs are of bits", name_printf("%s is not a distribution of bits", dist_title(&s->dist)));
       break;
     case VIA_DARN:
-      if (!is_bits(s)) refuse(p, s, "this estimator is of bits (Gregor et al. 2014)", name_printf("%s is not a distribution of bits", s->dist.decl->name));
+      if (!is_bits(s) || s->dist.mixture) refuse(p, s, "this estimator is of independent bits (Gregor et al. 2014)", name_printf("%s is not a distribution of independent bits", dist_title(&s->dist)));
       e.biased = "unless the cost is at most quadratic in each bit";
       break;
     case VIA_MUPROP: case VIA_STRAIGHT_THROUGH:
-      if (!has_member(s, "mean") || !s->discrete) refuse(p, s, s->discrete ? "it needs the mean of the draw" : "it is for draws of whole values", s->discrete ? name_printf("%s has no mean", s->dist.decl->name) : "continuous");
+      if (!has_member(s, "mean") || !s->discrete) refuse(p, s, s->discrete ? "it needs the mean of the draw" : "it is for draws of whole values", s->discrete ? name_printf("%s has no mean", dist_title(&s->dist)) : "continuous");
       if (s->via == VIA_STRAIGHT_THROUGH) e.biased = "the draw is taken to move as its mean does";
       break;
     case VIA_CONCRETE:
-      if (!has_member(s, "relaxed")) refuse(p, s, "the library knows relaxed draws of Bernoulli and OneHot", name_printf("%s gives no `relaxed` draw", s->dist.decl->name));
+      if (!has_member(s, "relaxed")) refuse(p, s, "the library knows relaxed draws of Bernoulli and OneHot", name_printf("%s gives no `relaxed` draw", dist_title(&s->dist)));
       e.biased = "the draw is taken to move as its relaxation does";
       break;
     case VIA_VIMCO:

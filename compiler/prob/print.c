@@ -45,7 +45,7 @@ void prob_print(const Prob *p, FILE *out) {
     for (uint32_t k = 0; k < q->sites.n; k++) {
       const Site *s = q->sites.at[k];
       const Estimate *e = estimate_of(p, s);
-      fprintf(out, "site %s.%s %s ~ %s ", q->name, s->name, s->observed ? "observed" : "latent", s->dist.decl->name);
+      fprintf(out, "site %s.%s %s ~ %s ", q->name, s->name, s->observed ? "observed" : "latent", dist_title(&s->dist));
       shape_print(p->t->graph, graph_shape(p->t->graph, 0, s->shape->rank, s->shape->dim), out);
       fputs(" for each: ", out);
       print_axes(p, s->shape->axes, out);
@@ -127,7 +127,7 @@ static char *info_json(const Prob *p, const Lowered *l) {
       cJSON *o = cJSON_CreateObject();
       cJSON_AddStringToObject(o, "program", t->programs.at[i]->name);
       cJSON_AddStringToObject(o, "name", s->name);
-      cJSON_AddStringToObject(o, "family", s->dist.decl->name);
+      cJSON_AddStringToObject(o, "family", dist_title(&s->dist));
       cJSON_AddStringToObject(o, "shape", shape_string(p, s->shape));
       cJSON_AddStringToObject(o, "plates", axes_string(p, s->shape->axes));
       cJSON_AddStringToObject(o, "support", range_string(p, s->range));
@@ -176,7 +176,7 @@ char *prob_info(const Prob *p, const Lowered *l, bool json) {
     for (uint32_t k = 0; k < t->programs.at[i]->sites.n; k++) {
       const Site *s = t->programs.at[i]->sites.at[k];
       const Estimate *e = estimate_of(p, s);
-      fprintf(f, "%-16s %-14s %-12s %-14s %-14s %-9s ", name_printf("%s.%s", t->programs.at[i]->name, s->name), s->dist.decl->name, shape_string(p, s->shape), axes_string(p, s->shape->axes), range_string(p, s->range), s->observed ? "observed" : "latent");
+      fprintf(f, "%-16s %-14s %-12s %-14s %-14s %-9s ", name_printf("%s.%s", t->programs.at[i]->name, s->name), dist_title(&s->dist), shape_string(p, s->shape), axes_string(p, s->shape->axes), range_string(p, s->range), s->observed ? "observed" : "latent");
       if (e) fprintf(f, "%s%s: %s\n", via_name(e->via), e->biased ? " (biased)" : "", e->why);
       else fputs("none: never drawn by an objective\n", f);
     }

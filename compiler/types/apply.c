@@ -136,6 +136,29 @@ static Value run_concat(Checker *c, const Builtin *b, Values *a, Span at) {
   }
   return v_node(a->n == 1 ? x[0] : graph_concat(c->g, x, a->n, shape_of(c->g, x[0])->rank - 1), at);
 }
+/* reshape(x, n, m, ...): the same elements in row-major order */
+static Value run_reshape(Checker *c, const Builtin *b, Values *a, Span at) {
+  (void)b;
+  Val x = arg_node(c, a, 0);
+  uint32_t rank = a->n - 1, dim[DIM_MAX];
+  double size = 1;
+  if (x == NO_VAL) return v_bad(at);
+  for (uint32_t i = 0; i < rank; i++) {
+    Val v = arg_node(c, a, i + 1);
+    if (v == NO_VAL) return v_bad(at);
+    const Node *n = node_of(c->g, v);
+    if (n->op != OP_const || n->attr.number < 1 || n->attr.number != floor(n->attr.number) || n->attr.number > 2147483647.0) {
+      diag_at(c->diag, E0303, a->at[i + 1].span, "a size known when compiled is wanted here");
+      return v_bad(at);
+    }
+    dim[i] = (uint32_t)n->attr.number, size *= dim[i];
+  }
+  if (size != (double)shape_event_size(shape_of(c->g, x))) {
+    diag_mark(diag_at(c->diag, E0301, at, "`reshape` keeps the number of elements, and %g are asked for", size), "%s", shape_text(c, shape_of(c->g, x)));
+    return v_bad(at);
+  }
+  return v_node(graph_reshape(c->g, x, rank, dim), at);
+}
 static Value run_argmax(Checker *c, const Builtin *b, Values *a, Span at) {
   (void)b;
   Val x = arg_node(c, a, 0);
@@ -345,6 +368,7 @@ static const Builtin builtins[] = {
   {"transpose",        1, 1, OP_COUNT,     run_transpose,   "of a matrix"},
   {"diag",             1, 1, OP_COUNT,     run_diag,        "diagonal of a matrix, or the matrix of a diagonal"},
   {"concat",           1, 32, OP_COUNT,    run_concat,      "joins vectors along the last axis"},
+  {"reshape",          1, 7, OP_COUNT,     run_reshape,     "reshape(x, n, m, ...): the same elements, row by row; reshape(x) of one element is a scalar"},
   {"argmax",           1, 1, OP_COUNT,     run_argmax,      "class (from 0) of the largest element of a vector"},
   {"stop",             1, 1, OP_COUNT,     run_stop,        "the value without its gradient"},
   {"cholesky",         1, 1, OP_COUNT,     run_cholesky,    "lower Cholesky factor"},

@@ -14,7 +14,7 @@ const Decl *module_decl(const Module *m, Name name) {
     if (m->ast->decls.at[i]->name == name) return m->ast->decls.at[i];
   return NULL;
 }
-static Module *module_new(Checker *c, Name name, const Ast *ast) {
+Module *module_add(Checker *c, Name name, const Ast *ast) {
   Module *m = NEW(c->arena, Module);
   m->name = name, m->ast = ast;
   m->scope = scope_new(c, NULL, m);
@@ -43,7 +43,7 @@ static char *read_file(Checker *c, const char *path, size_t *size) {
 }
 static Module *module_of_source(Checker *c, Name key, const char *path, const char *text, size_t size, bool library) {
   const Source *src = source_add(c->t->sources, path, text, size, library);
-  return module_new(c, key, ast_parse(c->arena, src, c->diag));
+  return module_add(c, key, ast_parse(c->arena, src, c->diag));
 }
 static Module *module_of_path(Checker *c, const char *path) {
   for (uint32_t i = 0; i < c->modules.n; i++)
@@ -614,7 +614,7 @@ static Checker *checker_new(Arena *arena, Diag *diag, Sources *sources, const As
   Checker *c = NEW(arena, Checker);
   *t = (Typed){.arena = arena, .diag = diag, .sources = sources, .graph = graph_new(arena), .source = ast->source, .check = c};
   *c = (Checker){.t = t, .arena = arena, .diag = diag, .g = t->graph};
-  c->main = module_new(c, name_of("model"), ast);
+  c->main = module_add(c, name_of("model"), ast);
   static const char *const unnamed[] = {"prelude", "objective", "aggregate"};          /* in scope without import */
   for (size_t i = 0; i < LEN(unnamed); i++) {
     size_t size;
@@ -649,6 +649,7 @@ Typed *types_check(Arena *arena, Diag *diag, Sources *sources, const Ast *ast, c
   declare_plates(c);
   declare_options(c);
   declare_data(c);
+  VEC(const Decl *) named = {0};                                            /* guides by name */
   for (uint32_t i = 0; i < ast->decls.n; i++) {
     const Decl *d = ast->decls.at[i];
     if (d->kind == DE_PROGRAM) {
@@ -670,10 +671,14 @@ Typed *types_check(Arena *arena, Diag *diag, Sources *sources, const Ast *ast, c
       program_scan(c, p, &d->as.program.body);
       vec_push(arena, &t->programs, p);
     } else if (d->kind == DE_AUTOGUIDE) {
-      diag_at(diag, E0590, d->span, "guides by name (`%s`) are not built yet", d->name);
+      vec_push(arena, &named, d);
     } else if (d->kind == DE_IMPORT) {
       decl_value(c, c->main, d, d->span);
     }
+  }
+  for (uint32_t i = 0; i < named.n; i++) {                                /* of models that can be checked by now */
+    Program *q = autoguide(c, named.at[i]);
+    if (q) vec_push(arena, &t->programs, q);
   }
   for (uint32_t i = 0; i < t->programs.n; i++) program_check(c, t->programs.at[i]);
   for (uint32_t i = 0; i < ast->decls.n; i++)                             /* constants and instances nobody named: still checked */

@@ -8,6 +8,10 @@
  * from it needs no inverse. */
 #include "value.h"
 
+Name dist_title(const DistValue *d) {
+  return d->mixture ? name_printf("mixture of %s", d->decl->name) : d->flow ? name_printf("transformed %s", d->decl->name) : d->decl->name;
+}
+
 /* ---- mixtures */
 Value run_mixture(Checker *c, const Builtin *b, Values *a, Span at) {
   (void)b;

@@ -297,6 +297,28 @@ Range dist_support(Checker *c, const DistValue *d) {
 }
 bool dist_discrete(Checker *c, const DistValue *d) { return dist_support(c, d).whole; }
 
+bool dist_size_argument(Checker *c, const DistValue *d, Name name, double *x) {
+  const Params *p = form_params(d->decl, d->form);
+  for (uint32_t k = 0; k < d->nargs; k++)
+    if (p->at[k].name == name && node_of(c->g, d->arg[k])->op == OP_const) { *x = node_of(c->g, d->arg[k])->attr.number; return true; }
+  return false;
+}
+bool dist_param_shape(Checker *c, const DistValue *d, int form, uint32_t k, uint32_t *rank, uint32_t *dim, const char **type) {
+  Scope *s = scope_new(c, NULL, d->module);
+  uint32_t lead, lead_dim[DIM_MAX], event, event_dim[DIM_MAX], own;
+  const Param *p = &form_params(d->decl, form)->at[k];
+  Range r;
+  if (!leading_dims(c, d, s, d->span, &lead, lead_dim) || !dist_event(c, d, d->span, &event, event_dim)) return false;
+  if (!p->type || !range_of_type(c, s, p->type, &r, &own)) return false;
+  uint32_t before = event - type_rank(d->decl->as.dist.support);
+  for (*rank = 0; *rank < before; ++*rank) dim[*rank] = event_dim[*rank];
+  for (uint32_t g = p->type->element == name_of("class"); g < p->type->sizes.n; g++)
+    for (uint32_t q = 0; q < p->type->sizes.at[g].n; q++)
+      if (*rank == DIM_MAX || !want_size(c, s, p->type->sizes.at[g].at[q], &dim[(*rank)++])) return false;
+  *type = range_word(r);
+  return true;
+}
+
 /* ---- members */
 static const Member *member_find(const Members *m, Name name) {
   for (uint32_t i = 0; i < m->n; i++)

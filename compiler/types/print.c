@@ -14,7 +14,7 @@ static void print_arg(const Typed *t, Val v, FILE *out) {
 }
 static void print_dist(const Typed *t, const DistValue *d, FILE *out) {
   const Params *p = d->form < 0 ? &d->decl->as.dist.params : &d->decl->as.dist.forms.at[d->form].params;
-  fprintf(out, "%s(", d->decl->name);
+  fprintf(out, "%s(", dist_title(d));
   for (uint32_t i = 0; i < d->nargs; i++) {
     fprintf(out, "%s%s: ", i ? ", " : "", p->at[i].name);
     print_arg(t, d->arg[i], out);

@@ -694,7 +694,7 @@ void program_check(Checker *c, Program *p) {
   Graph *g = c->g;
   c->g = c->t->graph, c->path = p->name, c->program = p, c->objective = false, c->draw_shape = NULL;
   c->plates = p->axis >= 0 ? (AxisSet)1 << p->axis : 0;
-  Scope *s = scope_new(c, NULL, c->main);
+  Scope *s = scope_new(c, NULL, p->module ? p->module : c->main);
   s->program = p;
   bool returned = false;
   if (p->decl->kind == DE_PROGRAM) run_body(c, s, &p->decl->as.program.body, &returned);

@@ -131,6 +131,8 @@ Value lookup(Checker *c, Scope *s, Name name, Span at) {
     v = (Value){.kind = V_FAMILY, .as.family = family};
   } else if ((d = module_decl(m, name)) && d->kind != DE_REPORT) {
     v = decl_value(c, m, d, at);
+  } else if (m && m->parent && (d = module_decl(m->parent, name)) && d->kind != DE_REPORT) {
+    v = decl_value(c, m->parent, d, at);
   } else if ((builtin = builtin_find(name))) {
     Function *f = NEW(c->arena, Function);
     f->builtin = builtin;

@@ -74,6 +74,7 @@ typedef struct { int32_t param; Val value; Span span; } StateUpdate;
 struct Program {
   Name  name;
   const Decl *decl;
+  Module *module;                     /* where it was written, if not in the model's file */
   bool  guide;
   int   axis;                         /* its own plate, or -1 */
   VEC(Site *)      sites;
@@ -159,4 +160,5 @@ bool   types_verify(const Typed *t, FILE *why);
 Val  dist_member(Typed *t, Graph *g, const DistValue *d, const char *member, Val x, const Shape *event, uint32_t draw);
 Val  dist_kl    (Typed *t, Graph *g, const DistValue *a, const DistValue *b, const Shape *event);   /* NO_VAL: no closed form known */
 bool dist_has_kl(const DistValue *a, const DistValue *b);
+Name dist_title (const DistValue *d);              /* "Normal", "mixture of Normal" */
 #endif

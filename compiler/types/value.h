@@ -48,6 +48,7 @@ struct Module {
   const Ast *ast;
   Scope *scope;                       /* memo of evaluated declarations */
   VEC(Name) busy;                     /* constants being evaluated: cycles */
+  Module *parent;                     /* of a generated guide: the model, whose declarations it sees */
 };
 
 typedef struct { Name path; uint32_t n; } PathCount;
@@ -132,6 +133,13 @@ Val   dist_value_of  (Checker *c, const DistValue *d, Name member, Val x, const 
 uint32_t dist_lead_rank(const DistValue *d, uint32_t k, const Shape *have);                      /* axes of argument k beyond those its type names */
 bool  dist_constant_has_form(Checker *c, Val v, Range want);
 
+/* Event dims of parameter k of a form (-1: the header), for a distribution that draws what d draws; and its type as text. */
+bool  dist_param_shape(Checker *c, const DistValue *d, int form, uint32_t k, uint32_t *rank, uint32_t *dim, const char **type);
+bool  dist_size_argument(Checker *c, const DistValue *d, Name name, double *x);                  /* value of a `size` parameter */
+
+/* ---- autoguide.c */
+Program *autoguide(Checker *c, const Decl *d);                                                    /* NULL after a message */
+
 /* ---- compose.c */
 Value run_mixture    (Checker *c, const Builtin *b, Values *a, Span at);
 Value run_transformed(Checker *c, const Builtin *b, Values *a, Span at);
@@ -195,6 +203,7 @@ Value    eval_log_density(Checker *c, Scope *s, const Expr *e);
 Value    eval_kl(Checker *c, Scope *s, const Expr *call);
 Value    eval_entropy(Checker *c, Scope *s, const Expr *call);
 Value    drawn_value(Checker *c, Program *p, Name name, Span at);
+Module  *module_add(Checker *c, Name name, const Ast *ast);
 Module  *module_load(Checker *c, Name path, Span at, const Source *from);
 Value    decl_value(Checker *c, Module *m, const Decl *d, Span at);
 const Decl *module_decl(const Module *m, Name name);
