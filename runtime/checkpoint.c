@@ -1,7 +1,8 @@
 /* Checkpoints: a State as one safetensors file, replaced at once or not at all.
  *
  * Tensors: every parameter under its name (one of a plate has its rows first); the optimiser's moments as m:NAME and v:NAME,
- * averages as average:NAME, updates of each row as count:NAME.  Metadata: what else resuming needs, as strings; numbers are
+ * averages as average:NAME, updates of each row as count:NAME; of L-BFGS the pairs of each step as moves:STEP and
+ * changes:STEP, and lbfgs:STEP, where it is in them.  Metadata: what else resuming needs, as strings; numbers are
  * written so that they read back the same. */
 #include <inttypes.h>
 #include <math.h>
@@ -15,6 +16,7 @@
 /* Which moments an optimiser keeps. */
 static const struct { bool m, v; } kept[] = {
   [SVI_ADAM] = { true, true }, [SVI_SGD] = { true, false }, [SVI_ADAMAX] = { true, true }, [SVI_RMSPROP] = { true, true }, [SVI_ADAGRAD] = { false, true },
+  [SVI_LBFGS] = { false, false },
 };
 
 static SviArray tensor_of(const Params *p, int i, const char *prefix) {
@@ -25,6 +27,14 @@ static SviArray tensor_of(const Params *p, int i, const char *prefix) {
   if (q->axis >= 0) a.dim[a.rank++] = p->rows[i];
   for (int k = 0; k < q->rank; k++) a.dim[a.rank++] = q->dim[k];
   return a;
+}
+
+/* pairs, next and small lie one after another */
+enum { LBFGS_TENSORS = 3 };
+static void lbfgs_tensors(const LbfgsMemory *l, const char *step, SviArray a[LBFGS_TENSORS]) {
+  a[0] = (SviArray){ .name = text_new("lbfgs:%s",   step), .type = SVI_U32, .rank = 1, .dim = { 3 }, .bytes = &l->pairs };
+  a[1] = (SviArray){ .name = text_new("moves:%s",   step), .type = SVI_F64, .rank = 2, .dim = { l->history, l->n }, .bytes = l->moves };
+  a[2] = (SviArray){ .name = text_new("changes:%s", step), .type = SVI_F64, .rank = 2, .dim = { l->history, l->n }, .bytes = l->changes };
 }
 
 /* ---- notes */
@@ -38,7 +48,7 @@ static void notes_text  (Notes *n, const char *key, const char *x) { notes_add(n
 bool checkpoint_save(const State *s, const char *path, SviError *e) {
   const SviModel *m = s->params.model;
   size_t n = 0;
-  SviArray *a = memory_new((size_t)m->nparam * 5, sizeof *a, "a checkpoint");
+  SviArray *a = memory_new((size_t)m->nparam * 5 + (size_t)s->moments.nlbfgs * LBFGS_TENSORS, sizeof *a, "a checkpoint");
   SviOptimizerKind kind = m->train.optimizer.kind;
   for (int i = 0; i < m->nparam; i++) {
     a[n++] = tensor_of(&s->params, i, "");
@@ -50,6 +60,7 @@ bool checkpoint_save(const State *s, const char *path, SviError *e) {
     if (m->param[i].axis >= 0)
       a[n++] = (SviArray){ .name = text_new("count:%s", m->param[i].name), .type = SVI_U32, .rank = 1, .dim = { s->params.rows[i] }, .bytes = s->moments.count[i] };
   }
+  for (int k = 0; k < s->moments.nlbfgs && s->training; k++, n += LBFGS_TENSORS) lbfgs_tensors(&s->moments.lbfgs[k], m->train.step[k].name, a + n);
   Notes *notes = memory_new(1, sizeof *notes, "a checkpoint");
   notes_text  (notes, "format",  FORMAT);
   notes_text  (notes, "model",   m->name);
@@ -162,6 +173,20 @@ static int checkpoint_differences(const Checkpoint *c, const Params *p, char *te
   return n;
 }
 
+static bool lbfgs_load(const Checkpoint *c, LbfgsMemory *l, const char *step, SviError *e) {
+  SviArray want[LBFGS_TENSORS];
+  bool fits = true;
+  lbfgs_tensors(l, step, want);
+  for (int i = 0; i < LBFGS_TENSORS; i++) {
+    const SviArray *a = svi_safetensors_find(&c->file, want[i].name);
+    fits &= a && a->type == want[i].type && a->rank == want[i].rank && a->dim[0] == want[i].dim[0] && (a->rank < 2 || a->dim[1] == want[i].dim[1]);
+    if (fits) memcpy((void *)(uintptr_t)want[i].bytes, a->bytes, svi_array_count(a) * (i == 0 ? sizeof(uint32_t) : sizeof(double)));
+    free(want[i].name);
+  }
+  fits &= l->pairs <= l->history && l->next < l->history;
+  return fits || error_set(e, "%s cannot be resumed: what L-BFGS remembers of step `%s` is not in the file or has another size", c->path, step);
+}
+
 static bool load_resume(const Checkpoint *c, State *s, SviError *e) {
   const SviModel *m = s->params.model;
   char why[400];
@@ -188,6 +213,7 @@ static bool load_resume(const Checkpoint *c, State *s, SviError *e) {
     free(name);
     if (!fits) return false;
   }
+  for (int k = 0; k < s->moments.nlbfgs; k++) if (!lbfgs_load(c, &s->moments.lbfgs[k], m->train.step[k].name, e)) return false;
   return true;
 }
 

@@ -6,22 +6,24 @@
 #define USE     (TAKES(params) | TAKES(out) | TAKES(seed) | TAKES(threads) | TAKES(set) | TAKES(quiet))
 #define READ    (USE | TAKES(data) | TAKES(strict) | TAKES(k) | TAKES(batch))
 #define PICTURE (TAKES(png) | TAKES(shape) | TAKES(image) | TAKES(to) | TAKES(count))
+#define LOOK    (READ | TAKES(rows) | TAKES(count) | TAKES(to) | TAKES(json))
 #define TRAIN   (TAKES(data) | TAKES(valid) | TAKES(epochs) | TAKES(steps) | TAKES(batch) | TAKES(k) | TAKES(lr) | TAKES(seed) | TAKES(threads) | \
                  TAKES(out) | TAKES(resume) | TAKES(params) | TAKES(set) | TAKES(save_every) | TAKES(no_save) | TAKES(print_hash) | TAKES(quiet) | TAKES(strict))
 
 const Command commands[] = {
-  /* name           run                  takes                                                                    words bare   in one line */
-  { "train",        command_train,       TRAIN,                                                                   NULL, false, "fits the parameters to data" },
-  { "eval",         command_eval,        READ | TAKES(json) | TAKES(only) | TAKES(rows) | TAKES(against),         NULL, false, "measures the model's reports on data, with standard errors" },
-  { "sample",       command_sample,      USE | PICTURE,                                                           NULL, false, "draws new rows from the model" },
-  { "reconstruct",  command_reconstruct, READ | PICTURE,                                                          NULL, false, "rows of the data and what the model makes of them" },
-  { "encode",       command_encode,      READ | TAKES(to) | TAKES(rows),                                          NULL, false, "the guide's latents for each row of the data" },
-  { "score",        command_score,       READ | TAKES(to) | TAKES(only) | TAKES(rows),                            NULL, false, "the reports' values for each row of the data" },
-  { "check-data",   command_check_data,  TAKES(data) | TAKES(strict) | TAKES(threads) | TAKES(quiet),             NULL, false, "compares data with what the model declares" },
-  { "grad-check",   command_grad_check,  (READ | TAKES(points) | TAKES(rows)) & ~TAKES(batch),                    NULL, false, "compares gradients with finite differences of the objective" },
-  { "gradients",    command_gradients,   READ | TAKES(rows) | TAKES(count) | TAKES(to),                           NULL, false, "each step's gradient: mean and standard error over --count draws" },
-  { "self-check",   command_self_check,  READ | TAKES(rows),                                                      NULL, false, "compares generated code with the compiler's evaluator, entry by entry" },
-  { "info",         command_info,        TAKES(params) | TAKES(threads) | TAKES(quiet) | TAKES(json),             NULL, true,  "what the model is made of; with --params, a fingerprint of them" },
+  /* name           run                  takes                                                                    count words bare   in one line */
+  { "train",        command_train,       TRAIN,                                                                   0,    NULL, false, "fits the parameters to data" },
+  { "eval",         command_eval,        READ | TAKES(json) | TAKES(only) | TAKES(rows) | TAKES(against),         0,    NULL, false, "measures the model's reports on data, with standard errors" },
+  { "sample",       command_sample,      USE | PICTURE,                                                           64,   NULL, false, "draws new rows from the model" },
+  { "reconstruct",  command_reconstruct, READ | PICTURE,                                                          64,   NULL, false, "rows of the data and what the model makes of them" },
+  { "encode",       command_encode,      READ | TAKES(to) | TAKES(rows),                                          0,    NULL, false, "the guide's latents for each row of the data" },
+  { "score",        command_score,       READ | TAKES(to) | TAKES(only) | TAKES(rows),                            0,    NULL, false, "the reports' values for each row of the data" },
+  { "check-data",   command_check_data,  TAKES(data) | TAKES(strict) | TAKES(threads) | TAKES(quiet),             0,    NULL, false, "compares data with what the model declares" },
+  { "grad-check",   command_grad_check,  (READ | TAKES(points) | TAKES(rows)) & ~TAKES(batch),                    0,    NULL, false, "compares gradients with finite differences of the objective" },
+  { "diagnose",     command_diagnose,    LOOK & ~TAKES(k),                                                        1000, NULL, false, "is the guide good enough? effective sample size, Pareto k-hat, log p(x) of each row" },
+  { "gradients",    command_gradients,   LOOK,                                                                    64,    NULL, false, "each step's gradient: mean, standard error, signal to noise over --count draws" },
+  { "self-check",   command_self_check,  READ | TAKES(rows),                                                      0,    NULL, false, "compares generated code with the compiler's evaluator, entry by entry" },
+  { "info",         command_info,        TAKES(params) | TAKES(threads) | TAKES(quiet) | TAKES(json),             0,    NULL, true,  "what the model is made of; with --params, a fingerprint of them" },
 };
 const size_t ncommands = LENGTH(commands);
 
@@ -66,6 +68,7 @@ int trainer_main(const SviModel *m, int argc, char **argv) {
   Options o;
   int code = options_read(m, c, argc - 2, argv + 2, &o);
   if (code != EXIT_OK) return code;
+  if (!o.at[OPT_count].given) o.at[OPT_count].number = c->count;
   notes_off = o.at[OPT_quiet].given;
   code = c->run(m, &o);
   if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -141,6 +141,15 @@ void moments_new(Moments *s, const SviModel *m, const Params *p) {
   for (int i = 0; i < m->nparam; i++)
     if (m->param[i].axis >= 0) s->count[i] = memory_new(p->rows[i], sizeof **s->count, "the optimiser");
   if (s->averaging) params_copy(&s->average, p);
+  if (m->train.optimizer.kind != SVI_LBFGS) return;
+  s->nlbfgs = m->train.nstep;
+  s->lbfgs  = memory_new((size_t)s->nlbfgs, sizeof *s->lbfgs, "L-BFGS");
+  for (int k = 0; k < s->nlbfgs; k++) {
+    LbfgsMemory *l = &s->lbfgs[k];
+    *l = (LbfgsMemory){ .n = lbfgs_size(m, &m->train.step[k], p), .history = (uint32_t)m->train.optimizer.history };
+    l->moves   = memory_new(l->history * l->n, sizeof *l->moves,   "what L-BFGS remembers");
+    l->changes = memory_new(l->history * l->n, sizeof *l->changes, "what L-BFGS remembers");
+  }
 }
 
 void moments_free(Moments *s) {
@@ -148,6 +157,8 @@ void moments_free(Moments *s) {
   if (!m) return;
   for (int i = 0; i < m->nparam; i++) memory_free(s->count[i]);
   memory_free(s->count);
+  for (int k = 0; k < s->nlbfgs; k++) { memory_free(s->lbfgs[k].moves); memory_free(s->lbfgs[k].changes); }
+  memory_free(s->lbfgs);
   params_free(&s->m);
   params_free(&s->v);
   params_free(&s->average);

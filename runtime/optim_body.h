@@ -76,6 +76,7 @@ CLONES static void NAME(update)(const Rule *r, uint64_t n, REAL *restrict x, REA
       x[i] -= lr * g[i] / (SQRT(v[i]) + eps);
     }
     break;
+  case SVI_LBFGS: break;      /* not elementwise: lbfgs.c */
   }
   if (r->decay != 0 && !move) for (uint64_t i = 0; i < n; i++) x[i] /= shrink;
 }

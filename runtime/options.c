@@ -41,6 +41,7 @@ void options_help(const SviModel *m, const Command *c, FILE *out) {
     if (r->letter) snprintf(left, sizeof left, "-%c, --%s%s%s", r->letter, r->name, gap, r->argument ? r->argument : "");
     else           snprintf(left, sizeof left, "    --%s%s%s", r->name, gap, r->argument ? r->argument : "");
     option_fallback(m, (OptionId)i, fallback);
+    if (i == OPT_count) snprintf(fallback, sizeof fallback, "%u", c->count);
     fprintf(out, "  %-28s %s%s%s%s\n", left, r->help, fallback[0] ? " [" : "", fallback, fallback[0] ? "]" : "");
   }
   if (c->takes & TAKES(set) && m->noption > 0) {

@@ -161,7 +161,7 @@ static int outputs_give(Session *s, const Options *o, const Outputs *out, bool b
   if (to) ok = outputs_write(out, to, &e);
   if (ok && png) {
     const SviArray *a = picture_find(s->model, o, out, &e);
-    uint64_t n = (uint64_t)(o->at[OPT_count].given ? o->at[OPT_count].number : 64);
+    uint64_t n = (uint64_t)o->at[OPT_count].number;
     ok = a && picture_write(o, a, beside ? picture_original(s, out, a) : NULL, n < out->rows ? n : out->rows, &e);
   }
   if (!ok) complain("%s", e.text);
@@ -180,7 +180,7 @@ static int run_outputs(const SviModel *m, const Options *o, const char *name, bo
   int entry = entry_wanted(m, name);
   if (entry < 0) return EXIT_RUN;
   const SviEntry *e = &m->entry[entry];
-  uint64_t count = o->at[OPT_count].given ? (uint64_t)o->at[OPT_count].number : 64, k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
+  uint64_t count = (uint64_t)o->at[OPT_count].number, k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
   bool data = e->needs_data || !counted || o->at[OPT_data].n > 0;
   int code = session_open(&s, m, o, data, e->axis, count);
   if (code != EXIT_OK) return code;

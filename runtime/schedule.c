@@ -23,3 +23,7 @@ double schedule_at(const SviSchedule *s, double step, double epoch) {
   }
   return from;
 }
+
+bool schedule_rests(const SviSchedule *s, double step, double epoch) {
+  return s->n <= 1 || (!(s->period > 0) && (s->unit == SVI_EPOCHS ? epoch : step) >= s->at[s->n - 1]);
+}

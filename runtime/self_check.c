@@ -1,16 +1,13 @@
-/* self-check and gradients: is this trainer right?
+/* self-check: is this trainer right?
  *
- * self-check runs every entry once by generated code and once by the compiler's reference evaluator, from the graph's text
- * that the entry carries, at the same parameters, rows and draws, and prints how far apart each result is.  gradients
- * averages the gradient of a step over many draws: estimators may be compared by their means, which must agree, and by
- * their standard errors, which is why one prefers one to the other. */
+ * Every entry is run once by generated code and once by the compiler's reference evaluator, from the graph's text that the
+ * entry carries, at the same parameters, rows and draws; how far apart each result is, is printed. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "trainer.h"
 
-/* ---- self-check */
 static const double memory_most = 3e8;         /* bytes */
 
 /* `rounded`: the same by the evaluator with every value rounded to float.  How far that is from `exact` says how much of a
@@ -155,89 +152,4 @@ int command_self_check(const SviModel *m, const Options *o) {
   session_close(&s);
   if (wrong > 0) note("%u results differ from the reference evaluator's", wrong);
   return wrong > 0 || !good ? EXIT_RUN : EXIT_OK;
-}
-
-/* ---- gradients */
-/* Mean and sum of squares about it (Welford) of each element of a parameter's gradient; param < 0: of the objective. */
-typedef struct { int param; uint64_t count, rows; double *mean, *squares; char *name; } GradMoments;
-
-static void moments_take(GradMoments *g, const Run *r, uint64_t draw, double sign) {
-  for (uint64_t i = 0; i < g->count; i++) {
-    double x = g->param < 0 ? run_scalar(r, 0) : sign * run_gradient(r, g->param, i), d = x - g->mean[i];
-    g->mean[i]    += d / (double)draw;
-    g->squares[i] += d * (x - g->mean[i]);
-  }
-}
-
-/* One step, at `draws` draws; g[0] is the objective's. */
-static void step_gradients(Session *s, const SviStep *step, GradMoments *g, uint64_t rows, uint64_t draws, uint64_t k) {
-  const SviModel *m = s->model;
-  const SviEntry *e = &m->entry[step->entry];
-  uint64_t total = e->axis < 0 ? 1 : s->data.total[e->axis], n = rows && rows < total ? rows : total;
-  Run *run = run_new(m, step->entry, s->pool, &s->data, &s->state.params, n, k);
-  for (int i = 0; i <= step->nparam; i++) {
-    const SviParam *p = i ? &m->param[step->param[i - 1]] : NULL;
-    g[i].param = i ? step->param[i - 1] : -1;
-    g[i].rows  = !p || p->axis < 0 ? 0 : p->axis == e->axis ? n : s->data.total[p->axis];
-    g[i].count = !p ? 1 : p->size * (g[i].rows ? g[i].rows : 1);
-    g[i].name  = text_new("%s%s%s", m->train.nstep > 1 ? step->name : "", m->train.nstep > 1 ? ":" : "", p ? p->name : "objective");
-    g[i].mean    = memory_new(g[i].count, sizeof(double), "gradients");
-    g[i].squares = memory_new(g[i].count, sizeof(double), "gradients");
-  }
-  for (uint64_t d = 1; d <= draws; d++) {
-    run_entry(run, e->axis < 0 ? NULL : s->data.identity, n, s->seed, d, s->option);
-    for (int i = 0; i <= step->nparam; i++) moments_take(&g[i], run, d, step->maximize ? -1 : 1);      /* generated: of what is minimised */
-  }
-  for (int i = 0; i <= step->nparam; i++)
-    for (uint64_t j = 0; j < g[i].count; j++) g[i].squares[j] = draws > 1 ? sqrt(g[i].squares[j] / (double)(draws - 1) / (double)draws) : NAN;
-  run_free(run);
-}
-
-/* Means and standard errors as arrays NAME and NAME.se. */
-static bool gradients_write(const SviModel *m, const GradMoments *g, size_t ng, const char *to, SviError *e) {
-  SviArray *a = memory_new(2 * ng, sizeof *a, "gradients");
-  char    **names = memory_new(2 * ng, sizeof *names, "gradients");
-  for (size_t i = 0; i < 2 * ng; i++) {
-    const GradMoments *from = &g[i / 2];
-    const SviParam    *p = from->param < 0 ? NULL : &m->param[from->param];
-    a[i] = (SviArray){ .type = SVI_F64, .bytes = i % 2 ? from->squares : from->mean };
-    if (from->rows) a[i].dim[a[i].rank++] = from->rows;
-    for (int d = 0; p && d < p->rank; d++) a[i].dim[a[i].rank++] = p->dim[d];
-    a[i].name = names[i] = text_new("%s%s", from->name, i % 2 ? ".se" : "");
-  }
-  bool ok = svi_npz_write(to, a, 2 * ng, e);
-  for (size_t i = 0; i < 2 * ng; i++) free(names[i]);
-  memory_free(names);
-  memory_free(a);
-  return ok;
-}
-
-static void gradients_print(const GradMoments *g, size_t ng) {
-  printf("%-32s %10s %14s %14s\n", "gradient of", "elements", "norm of mean", "norm of se");
-  for (size_t i = 0; i < ng; i++) {
-    double norm = 0, noise = 0;
-    for (uint64_t j = 0; j < g[i].count; j++) norm += g[i].mean[j] * g[i].mean[j], noise += g[i].squares[j] * g[i].squares[j];
-    if (g[i].param < 0) printf("%-32s %10s %14.6g %14.6g\n", g[i].name, "(value)", g[i].mean[0], sqrt(noise));
-    else printf("%-32s %10" PRIu64 " %14.6g %14.6g\n", g[i].name, g[i].count, sqrt(norm), sqrt(noise));
-  }
-}
-
-int command_gradients(const SviModel *m, const Options *o) {
-  Session  s;
-  SviError e;
-  size_t   ng = 0;
-  if (m->train.nstep == 0) { complain("the model has no step to train"); return EXIT_RUN; }
-  int code = session_first(&s, m, o);
-  if (code != EXIT_OK) return code;
-  uint64_t rows = o->at[OPT_rows].given ? (uint64_t)o->at[OPT_rows].number : 0, k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
-  uint64_t draws = o->at[OPT_count].given ? (uint64_t)o->at[OPT_count].number : 64;
-  for (int i = 0; i < m->train.nstep; i++) ng += (size_t)m->train.step[i].nparam + 1;
-  GradMoments *g = memory_new(ng, sizeof *g, "gradients"), *at = g;
-  for (int i = 0; i < m->train.nstep; at += m->train.step[i++].nparam + 1) step_gradients(&s, &m->train.step[i], at, rows, draws, k);
-  if (!o->at[OPT_to].given) gradients_print(g, ng);
-  else if (!gradients_write(m, g, ng, o->at[OPT_to].text, &e)) { complain("%s", e.text); code = EXIT_RUN; }
-  for (size_t i = 0; i < ng; i++) { memory_free(g[i].mean); memory_free(g[i].squares); free(g[i].name); }
-  memory_free(g);
-  session_close(&s);
-  return code;
 }

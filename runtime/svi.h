@@ -127,10 +127,11 @@ typedef struct {
   double   flops_row, flops_once;                /* a rough count, for `info` */
 } SviEntry;
 
-typedef enum { SVI_ADAM, SVI_SGD, SVI_ADAMAX, SVI_RMSPROP, SVI_ADAGRAD } SviOptimizerKind;
+typedef enum { SVI_ADAM, SVI_SGD, SVI_ADAMAX, SVI_RMSPROP, SVI_ADAGRAD, SVI_LBFGS } SviOptimizerKind;
 /* adam, adamax: beta1, beta2; rmsprop: beta2 is the average of squares, momentum; sgd: momentum.  decay: of weights, decoupled (x -= lr decay x);
- * clip: of the global norm, 0: none; average: weight of the past in the averaged parameters that are evaluated, 0: none. */
-typedef struct { SviOptimizerKind kind; SviSchedule lr; double momentum, beta1, beta2, eps, decay, clip, average; } SviOptimizer;
+ * clip: of the global norm, 0: none; average: weight of the past in the averaged parameters that are evaluated, 0: none;
+ * lbfgs: history, the pairs it remembers, and nothing else. */
+typedef struct { SviOptimizerKind kind; SviSchedule lr; double momentum, beta1, beta2, eps, decay, clip, average, history; } SviOptimizer;
 typedef struct { const char *name; int32_t entry; bool maximize; int32_t nparam; const int32_t *param; } SviStep;
 typedef struct { SviOptimizer optimizer; int32_t batch; double epochs; int32_t nstep; const SviStep *step; } SviTrain;
 typedef struct { const char *name; int32_t entry; } SviReport;                    /* entry has one row output (or one scalar) */
@@ -148,6 +149,7 @@ typedef struct {
   SviTrain train;
   uint64_t param_size;                                   /* elements of SviCall.param */
   const char *info;                                      /* what `svic info` prints, as text */
+  const char *no_weight;                                 /* why there is no entry "weight" (log p - log q of each row, for `diagnose`), or NULL */
 } SviModel;
 extern const SviModel svi_model;
 #endif

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "trainer.h"
 
-typedef struct { Run *run, *valid; Optim *optim; double sum; } StepRun;
+typedef struct { Run *run, *valid; Optim *optim; Lbfgs *lbfgs; double sum; } StepRun;        /* optim or lbfgs */
 typedef struct {
   const SviModel *model;
   const Options  *o;
@@ -25,7 +25,7 @@ typedef struct {
   int      main;                        /* the step whose objective is shown and kept the best of: the last */
   uint64_t steps, epoch_steps, batch_rows;
   double  *option;                      /* of the step that runs */
-  double   lr, epoch;
+  double   lr, norm, epoch;             /* norm: of the gradient, L-BFGS only */
   /* since the last line */
   uint64_t count, rows; double since;
   uint64_t next_step, next_epoch;
@@ -90,7 +90,7 @@ static int train_nonfinite(Train *t, const StepRun *s, const char *what) {
   SviError e;
   progress_end(&t->progress);
   complain("%s is not finite in step %" PRIu64 " (%s)", what, at, run_of(s->run)->name);
-  replay_explain(s->run, t->state.seed, at, stderr);
+  replay_explain(s->run, t->state.seed, s->lbfgs ? LBFGS_DRAWS : at, stderr);
   if (!saves(t)) return EXIT_NONFINITE;
   snprintf(name, sizeof name, "nan-%" PRIu64 ".safetensors", at);
   path_join(path, sizeof path, t->dir.folder, name);
@@ -110,6 +110,32 @@ static void train_update_states(Train *t, const StepRun *s) {
   }
 }
 
+/* One step of L-BFGS, on all rows in order. */
+static int train_lbfgs(Train *t, StepRun *s) {
+  int axis = run_of(s->run)->axis;
+  LbfgsStep step;
+  LbfgsEnd  end = lbfgs_step(s->lbfgs, s->run, axis < 0 ? NULL : t->data.identity, axis < 0 ? 0 : t->data.total[axis], t->state.seed, t->option,
+                             t->model->train.nstep == 1, &step);
+  if (end == LBFGS_BAD_OBJECTIVE) return train_nonfinite(t, s, "the objective");
+  if (end == LBFGS_BAD_GRADIENT)  return train_nonfinite(t, s, "a gradient");
+  if (end == LBFGS_MOVED) train_update_states(t, s);
+  t->lr = step.far;
+  t->norm = step.norm;
+  s->sum += step.objective;
+  if (s == &t->step[t->main]) t->rows += axis < 0 ? 0 : t->data.total[axis];
+  return EXIT_OK;
+}
+
+/* No step has gained anything twice in a row, and no option will change any more. */
+static bool train_converged(const Train *t) {
+  const SviModel *m = t->model;
+  if (m->train.optimizer.kind != SVI_LBFGS) return false;
+  for (int k = 0; k < t->state.moments.nlbfgs; k++) if (t->state.moments.lbfgs[k].small < 2) return false;
+  double i = (double)t->state.step - 1;      /* the options of the last step */
+  for (int k = 0; k < m->noption; k++) if (!t->state.set[k] && !schedule_rests(&m->option[k].schedule, i, i / (double)t->epoch_steps)) return false;
+  return true;
+}
+
 static int train_step(Train *t) {
   const SviModel *m = t->model;
   uint64_t i = t->state.step;
@@ -118,6 +144,11 @@ static int train_step(Train *t) {
   t->lr = isnan(t->state.lr) ? schedule_at(&m->train.optimizer.lr, (double)i, t->epoch) : t->state.lr;
   for (int k = 0; k < m->train.nstep; k++) {
     StepRun *s = &t->step[k];
+    if (s->lbfgs) {
+      int code = train_lbfgs(t, s);
+      if (code != EXIT_OK) return code;
+      continue;
+    }
     const uint32_t *rows = NULL;
     int axis = run_of(s->run)->axis;
     uint64_t n = axis < 0 ? 0 : batches_at(&t->batches[axis], i, &rows);
@@ -239,12 +270,22 @@ static int train_stop(Train *t, int code, const char *why) {
   return code;
 }
 
+static void train_settle(Train *t) {
+  progress_end(&t->progress);
+  char norm[64] = "";
+  if (!isnan(t->norm)) snprintf(norm, sizeof norm, "; the norm of the gradient is %.2g", t->norm);
+  note("converged after step %" PRIu64 ": the last steps gained no more than the objective is rounded by%s", t->state.step, norm);
+  t->steps = t->state.step;
+  if (t->count) train_report(t);
+}
+
 static int train_loop(Train *t) {
   t->start = t->since = t->last_save = time_now();
   t->last_save_step = t->state.step;
   t->next_step  = t->state.step + 1;
   t->next_epoch = t->state.step / t->epoch_steps + 1;
   while (t->state.step < t->steps) {
+    if (train_converged(t)) { train_settle(t); break; }
     int code = train_step(t);
     if (code != EXIT_OK) return code;
     train_report(t);
@@ -309,6 +350,7 @@ static void train_settings(Train *t, const Checkpoint *c) {
   State *s = &t->state;
   s->seed  = o->at[OPT_seed].given  ? (uint64_t)o->at[OPT_seed].number  : c ? c->seed  : 0;
   s->batch = o->at[OPT_batch].given ? (uint64_t)o->at[OPT_batch].number : c ? c->batch : t->model->train.batch > 0 ? (uint64_t)t->model->train.batch : rows_of_batch(t);
+  if (t->model->train.optimizer.kind == SVI_LBFGS && !o->at[OPT_batch].given) s->batch = rows_of_batch(t);
   s->k     = o->at[OPT_k].given     ? (uint64_t)o->at[OPT_k].number     : c ? c->k     : 0;
   s->lr    = o->at[OPT_lr].given    ? o->at[OPT_lr].number              : c ? c->lr    : NAN;
   if (!c) return;
@@ -349,6 +391,17 @@ static int train_params(Train *t) {
   return code;
 }
 
+/* L-BFGS compares values of the objective, and finds how far to go by itself. */
+static bool lbfgs_allowed(const Train *t) {
+  if (t->model->train.optimizer.kind != SVI_LBFGS) return true;
+  if (t->o->at[OPT_lr].given) { complain("--lr means nothing to lbfgs: a line search finds how far each step goes"); return false; }
+  uint64_t rows = rows_of_batch(t);
+  if (t->state.batch >= rows) return true;
+  complain("--batch %" PRIu64 ": lbfgs compares values of one objective, so every step needs all %" PRIu64 " rows; leave --batch out, or choose another optimiser for minibatches",
+           t->state.batch, rows);
+  return false;
+}
+
 static int train_plan(Train *t) {
   const SviModel *m = t->model;
   const Options  *o = t->o;
@@ -360,7 +413,8 @@ static int train_plan(Train *t) {
     if (axis >= 0 && (epoch_axis < 0 || k == t->main)) epoch_axis = axis;
     if (axis >= 0 && !t->batches[axis].order) batches_new(&t->batches[axis], t->state.seed, axis, t->data.total[axis], t->state.batch);
     t->step[k].run   = run_new(m, s->entry, t->pool, &t->data, &t->state.params, t->state.batch, t->state.k);
-    t->step[k].optim = optim_new(m, s, t->pool, &t->state.params, &t->state.moments);
+    if (t->state.moments.nlbfgs) t->step[k].lbfgs = lbfgs_new(m, s, &t->state.params, &t->state.moments.lbfgs[k]);
+    else t->step[k].optim = optim_new(m, s, t->pool, &t->state.params, &t->state.moments);
     if (t->has_valid && k == t->main) t->step[k].valid = run_new(m, s->entry, t->pool, &t->valid, measured, t->state.batch, t->state.k);
   }
   t->epoch_steps = epoch_axis >= 0 ? t->batches[epoch_axis].count : 1;
@@ -396,6 +450,7 @@ static int train_prepare(Train *t) {
   if (m->train.nstep == 0) { complain("the model has nothing to train: it has no `maximize`, `minimize` or `train`"); return EXIT_USAGE; }
   int code = train_data(t);
   if (code == EXIT_OK) code = train_params(t);
+  if (code == EXIT_OK && !lbfgs_allowed(t)) code = EXIT_USAGE;
   if (code == EXIT_OK) code = train_plan(t);
   if (code != EXIT_OK) return code;
   if (!saves(t)) return EXIT_OK;
@@ -410,6 +465,7 @@ static void train_free(Train *t) {
     run_free(t->step[k].run);
     run_free(t->step[k].valid);
     optim_free(t->step[k].optim);
+    lbfgs_free(t->step[k].lbfgs);
   }
   memory_free(t->step);
   for (int a = 0; a < SVI_AXES; a++) batches_free(&t->batches[a]);
@@ -432,7 +488,7 @@ int command_train(const SviModel *m, const Options *o) {
   t->pool  = pool_new(pool_threads_wanted(o));
   t->step  = memory_new((size_t)m->train.nstep, sizeof *t->step, "training");
   t->main  = m->train.nstep - 1;
-  t->last_valid = NAN;
+  t->last_valid = t->norm = NAN;
   int code = train_prepare(t);
   if (code == EXIT_OK && t->state.step >= t->steps) {
     note("nothing to do: %" PRIu64 " steps are done of %" PRIu64 " (--epochs or --steps for more)", t->state.step, t->steps);

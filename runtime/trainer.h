@@ -8,8 +8,8 @@
  * Memory is taken before the first step and lives to the end of the command; running out of it ends the program with a
  * sentence.  Functions that can fail for the user's reasons return bool and write one into an SviError.
  *
- * Read: svi.h, this, pool.c, run.c, bind.c, params.c, batches.c, schedule.c, optim.c, checkpoint.c, train.c, then the other
- * commands: session.c, report.c, sample.c, check.c, self_check.c, and what tells the user: options.c, progress.c, rundir.c, replay.c, main.c. */
+ * Read: svi.h, this, pool.c, run.c, bind.c, params.c, batches.c, schedule.c, optim.c, lbfgs.c, checkpoint.c, train.c, then the other
+ * commands: session.c, report.c, sample.c, check.c, self_check.c, gradients.c, diagnose.c, and what tells the user: options.c, progress.c, rundir.c, replay.c, main.c. */
 #ifndef SVI_TRAINER_H
 #define SVI_TRAINER_H
 #include <stdio.h>
@@ -63,6 +63,7 @@ typedef struct Command {
   const char *name;
   int       (*run)(const SviModel *, const Options *);
   uint64_t    takes;                    /* bit of each OptionId */
+  unsigned    count;                    /* --count when it is not given */
   const char *words;                    /* what follows the options, or NULL */
   bool        bare;                     /* does something without any option */
   const char *help;
@@ -127,6 +128,7 @@ void     batches_free(Batches *b);
 
 /* ---- schedule.c */
 double schedule_at(const SviSchedule *s, double step, double epoch);
+bool   schedule_rests(const SviSchedule *s, double step, double epoch);     /* from then on it is constant */
 
 /* ---- run.c */
 struct SviTrainer { const SviModel *model; const Data *data; const Params *params; };
@@ -147,7 +149,10 @@ size_t         run_bytes  (const Run *r);
 double         run_gradient(const Run *r, int param, uint64_t element);      /* as the optimiser sums it; rows of the batch come first */
 
 /* ---- optim.c */
-typedef struct { Params m, v, average; uint32_t **count; bool averaging; } Moments;   /* count: updates of each row, by parameter */
+/* What L-BFGS remembers of one step: a ring of `history` moves and changes of the gradient, n elements each, the next one to be written;
+ * small: how many steps in a row gained nothing to speak of. */
+typedef struct { uint64_t n; uint32_t history, pairs, next, small; double *moves, *changes; } LbfgsMemory;
+typedef struct { Params m, v, average; uint32_t **count; bool averaging; LbfgsMemory *lbfgs; int nlbfgs; } Moments;   /* count: updates of each row, by parameter; lbfgs: by step */
 void moments_new (Moments *s, const SviModel *m, const Params *p);
 void moments_free(Moments *s);
 typedef struct Optim Optim;
@@ -156,6 +161,17 @@ Optim *optim_new  (const SviModel *m, const SviStep *s, Pool *pool, Params *p, M
 void   optim_free (Optim *o);
 void   optim_step (Optim *o, const Run *r, OptimStep *s);
 void   optim_undo (Optim *o, const Run *r, const OptimStep *s);      /* parameters (not moments) as before that step, up to a rounding */
+
+/* ---- lbfgs.c */
+enum { LBFGS_DRAWS = 1 };               /* the step whose draws all its evaluations use: see note [fixed draws] */
+typedef struct Lbfgs Lbfgs;
+typedef enum { LBFGS_MOVED, LBFGS_STAYED, LBFGS_BAD_OBJECTIVE, LBFGS_BAD_GRADIENT } LbfgsEnd;      /* STAYED: there is no lower point to be found */
+typedef struct { double objective, norm, far; } LbfgsStep;              /* after the step: value, norm of the gradient; how far along the direction */
+uint64_t lbfgs_size(const SviModel *m, const SviStep *s, const Params *p);
+Lbfgs   *lbfgs_new (const SviModel *m, const SviStep *s, Params *p, LbfgsMemory *memory);
+void     lbfgs_free(Lbfgs *l);
+/* alone: nobody else has moved the parameters since the last step */
+LbfgsEnd lbfgs_step(Lbfgs *l, Run *run, const uint32_t *rows, uint64_t nrows, uint64_t seed, const double *option, bool alone, LbfgsStep *out);
 
 /* ---- checkpoint.c */
 typedef struct {
@@ -220,6 +236,12 @@ void replay_roots_free(ReplayRoots *r);
 void replay_explain(const Run *r, uint64_t seed, uint64_t step, FILE *out);
 bool replay_save   (const Run *r, const State *s, uint64_t step, const char *path, SviError *e);
 
+/* ---- pareto.c: the tail of importance weights */
+/* Shape of the tail of n log weights, which it sorts: see note [k-hat].  -INFINITY: the weights do not vary; NaN: they take too few values
+ * to tell; INFINITY: all weights are zero.  rounding: relative error of the log weights. */
+double pareto_khat(double *log_weight, uint64_t n, double rounding);
+enum { PARETO_LEAST = 25 };             /* weights that a tail needs */
+
 /* ---- commands */
 int command_train       (const SviModel *m, const Options *o);
 int command_eval        (const SviModel *m, const Options *o);
@@ -229,6 +251,7 @@ int command_encode      (const SviModel *m, const Options *o);
 int command_score       (const SviModel *m, const Options *o);
 int command_check_data  (const SviModel *m, const Options *o);
 int command_grad_check  (const SviModel *m, const Options *o);
+int command_diagnose    (const SviModel *m, const Options *o);
 int command_gradients   (const SviModel *m, const Options *o);
 int command_self_check  (const SviModel *m, const Options *o);
 int command_info        (const SviModel *m, const Options *o);

@@ -132,9 +132,9 @@ TABLE(SviEntry, 152)
 #define T SviOptimizer
 static const Row rows_SviOptimizer[] = {
   FIELD(kind), STRUCT(lr, SviSchedule), FIELD(momentum), FIELD(beta1), FIELD(beta2), FIELD(eps), FIELD(decay), FIELD(clip),
-  FIELD(average),
+  FIELD(average), FIELD(history),
 };
-TABLE(SviOptimizer, 104)
+TABLE(SviOptimizer, 112)
 #undef T
 
 #define T SviStep
@@ -144,7 +144,7 @@ TABLE(SviStep, 32)
 
 #define T SviTrain
 static const Row rows_SviTrain[] = {STRUCT(optimizer, SviOptimizer), FIELD(batch), FIELD(epochs), FIELD(nstep), MANY(step, SviStep, nstep)};
-TABLE(SviTrain, 136)
+TABLE(SviTrain, 144)
 #undef T
 
 #define T SviReport
@@ -158,9 +158,9 @@ static const Row rows_SviModel[] = {
   FIELD(naxis), MANY(axis, SviAxis, naxis), FIELD(ncolumn), MANY(column, SviColumn, ncolumn), FIELD(nparam),
   MANY(param, SviParam, nparam), FIELD(noption), MANY(option, SviOption, noption), FIELD(ndraw), MANY(draw, SviDraw, ndraw),
   FIELD(nentry), MANY(entry, SviEntry, nentry), FIELD(nreport), MANY(report, SviReport, nreport), STRUCT(train, SviTrain),
-  FIELD(param_size), FIELD(info),
+  FIELD(param_size), FIELD(info), FIELD(no_weight),
 };
-TABLE(SviModel, 312)
+TABLE(SviModel, 328)
 #undef T
 
 static const Table *const all_tables[] = {

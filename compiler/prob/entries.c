@@ -1,7 +1,7 @@
 /* Entries: what a trainer runs.
  *
  * In:  goals.
- * Out: an Entry for each step and report, and for `sample`, `reconstruct` and `encode`; the model's tables.
+ * Out: an Entry for each step and report, and for `sample`, `reconstruct`, `encode` and `weight`; the model's tables.
  *
  * note [scale]  What a step optimises and prints is the objective per row of the data set: a part with the batch plate is
  * averaged over the batch's rows (an unbiased estimate of the average over all).  A density, divergence or entropy without it
@@ -61,6 +61,33 @@ static void forward_only(Lower *l, Entry *e) {
   graph_copy(g, l->g, from.at, from.n, to, NULL, NULL);
   for (uint32_t i = 0; i < at.n; i++) *at.at[i] = to[i];
   e->graph = g;
+}
+
+/* A line search compares values at the same draws, so the gradient must be that of the values: a score-function or another
+ * estimate of it is so only on average. */
+static bool trains(const Prob *p, const Goal *goal, const Program *q) {
+  bool any = goal->params.n == 0;
+  size_t n = strlen(q->name);
+  for (uint32_t i = 0; i < goal->params.n; i++) {
+    const char *path = p->t->params.at[goal->params.at[i]].svi.name;
+    any |= strncmp(path, q->name, n) == 0 && path[n] == '.';
+  }
+  return any;
+}
+static void check_fixed_draws(Prob *p, const Goal *goal) {
+  if (p->t->optimizer.kind != SVI_LBFGS || goal->report) return;
+  for (uint32_t i = 0; i < goal->parts.n; i++)
+    for (const Path *path = goal->parts.at[i].path; path; path = path->outer)
+      for (uint32_t k = 0; k < path->program->sites.n && trains(p, goal, path->program); k++) {
+        const Site *site = path->program->sites.at[k];
+        const Estimate *e = estimate_of(p, site);
+        if (!e || (!path->detached && (e->via == VIA_PATHWISE || e->via == VIA_ENUMERATE))) continue;
+        const char *how = path->detached ? "stop" : via_name(e->via);
+        DiagItem *d = diag_at(p->t->diag, E0511, site->span, "`lbfgs` cannot train `%s.%s`, whose gradient is estimated by `%s`", path->program->name, site->name, how);
+        diag_note(d, "its line search compares values of the objective at the same draws; this gradient is theirs only on average");
+        diag_help(d, "choose another optimiser: `optimizer: adam(lr: 1e-3)`");
+        return;
+      }
 }
 
 static Entry *goal_entry(Prob *p, const Goal *goal) {
@@ -143,6 +170,11 @@ static Entry *goal_entry(Prob *p, const Goal *goal) {
 }
 
 /* ---- sample, reconstruct, encode */
+static bool program_has(const Program *q, Name site) {
+  for (uint32_t i = 0; i < q->sites.n; i++)
+    if (q->sites.at[i]->name == site) return true;
+  return false;
+}
 static void add_out(Lower *l, Entry *e, Name name, Val v) {
   AxisSet batch = e->axis >= 0 ? (AxisSet)1 << e->axis : 0;
   const Shape *s = shape_of(l->g, v);
@@ -183,6 +215,61 @@ static Entry *show_entry(Prob *p, const char *name, const Program *draws, const 
   lower_done(l);
   if (l->missing) return NULL;                             /* needs something that only an objective provides */
   return e->outs.n ? e : NULL;
+}
+
+/* ---- weight: log p - log q of each row at one draw of the guide, what `diagnose` looks at */
+/* Adds the row's log density of each site of `q`; why there is none, or NULL. */
+static const char *row_density(Lower *l, const Entry *e, Env *env, const Program *q, double sign, Val *sum) {
+  AxisSet batch = (AxisSet)1 << e->axis;
+  for (uint32_t i = 0; i < q->sites.n; i++) {
+    const Site *site = q->sites.at[i];
+    AxisSet plates = plates_in(l->g, site->shape->axes);
+    if (!(plates & batch)) return name_printf("`%s.%s` exists once for all rows, so no row has a weight of its own", q->name, site->name);
+    for (uint32_t a = 0; a < l->g->axis.n; a++) {
+      int root = (int)a;
+      while (l->g->axis.at[root].parent >= 0) root = l->g->axis.at[root].parent;
+      if ((plates >> a & 1) && root != e->axis) return name_printf("`%s.%s` exists for each %s, which is not inside %s", q->name, site->name, l->g->axis.at[a].name, l->g->axis.at[e->axis].name);
+    }
+    Val x = lower_variable(l, env, site->name, site->span);
+    DistValue d = lower_dist(l, env, &site->dist, false);
+    if (d.flow && d.flow->back == NO_VAL && sign > 0) return name_printf("`%s.%s` is transformed by what has no inverse", q->name, site->name);
+    d.flow = NULL;
+    l->g->span = site->span;
+    if (x == NO_VAL || dist_member(l->p->t, l->g, &d, "logpdf", x, NULL, 0) == NO_VAL) return name_printf("`%s.%s` has no density", q->name, site->name);
+    Val v = lower_log_density(l, env, site, x);
+    v = graph_expand_axes(l->g, v, plates & ~shape_of(l->g, v)->axes);
+    if (plates & ~batch) v = graph_reduce(l->g, REDUCE_SUM, v, plates & ~batch, 0);
+    if (shape_of(l->g, v)->axes & ~batch) return name_printf("the density of `%s.%s` varies over more than the rows", q->name, site->name);
+    *sum = *sum == NO_VAL ? v : graph_op2(l->g, sign < 0 ? OP_sub : OP_add, *sum, v);
+  }
+  return NULL;
+}
+static Entry *weight_entry(Prob *p, const Program *model, const Program *guide, const char **why) {
+  if (!model) return *why = "the file has no model", NULL;
+  bool latent = false;
+  for (uint32_t i = 0; i < model->sites.n; i++) latent |= !model->sites.at[i]->observed;
+  if (!latent) return *why = name_printf("`%s` has no latents", model->name), NULL;
+  if (!guide) return *why = name_printf("no guide draws every latent of `%s`", model->name), NULL;
+  for (uint32_t i = 0; i < guide->sites.n; i++)
+    if (!program_has(model, guide->sites.at[i]->name)) return *why = name_printf("`%s` draws `%s`, which `%s` does not have", guide->name, guide->sites.at[i]->name, model->name), NULL;
+  Lower *l = lower_new(p, FOR_SHOW);
+  Entry *e = NEW(p->t->arena, Entry);
+  *e = (Entry){.name = name_of("weight"), .graph = l->g, .axis = -1};
+  for (uint32_t i = 0; i < model->sites.n && e->axis < 0; i++)
+    for (uint32_t a = 0; a < l->g->axis.n && e->axis < 0; a++)
+      if (model->sites.at[i]->observed && l->g->axis.at[a].kind == AXIS_PLATE && l->g->axis.at[a].parent < 0 && (model->sites.at[i]->shape->axes >> a & 1)) e->axis = (int)a;
+  if (e->axis < 0) return *why = name_printf("`%s` has no plate of rows", model->name), NULL;
+  for (uint32_t i = 0; i < guide->sites.n; i++)
+    if (guide->sites.at[i]->autoregressive) return *why = name_printf("`%s.%s` cannot be drawn yet", guide->name, guide->sites.at[i]->name), NULL;
+  Env *env = lower_env(l, path_of(p, NULL, (Program *)guide, -1, 0, false));
+  EntryRoot root = {e->name, NO_VAL};
+  *why = row_density(l, e, env, model, 1, &root.value);
+  if (!*why) *why = row_density(l, e, env, guide, -1, &root.value);
+  lower_done(l);
+  if (l->missing) *why = name_printf("`%s` has a value only inside an objective", l->missing);
+  if (*why) return NULL;
+  vec_push(p->t->arena, &e->outs, root);
+  return e;
 }
 
 /* ---- tables */
@@ -266,16 +353,11 @@ static void build_tables(Prob *p, Lowered *out) {
   m->hash = name_printf("%016llx", (unsigned long long)hash_text(t->source->text));
 }
 
-static bool program_has(const Program *q, Name site) {
-  for (uint32_t i = 0; i < q->sites.n; i++)
-    if (q->sites.at[i]->name == site) return true;
-  return false;
-}
-
 Lowered *prob_lower(Prob *p) {
   Typed *t = p->t;
   Lowered *out = NEW(t->arena, Lowered);
   for (uint32_t i = 0; i < p->goals.n; i++) {
+    check_fixed_draws(p, &p->goals.at[i]);
     Entry *e = goal_entry(p, &p->goals.at[i]);
     vec_push(t->arena, &out->entries, e);
   }
@@ -292,12 +374,14 @@ Lowered *prob_lower(Prob *p) {
     for (uint32_t k = 0; k < model->sites.n; k++) covers &= model->sites.at[k]->observed || program_has(q, model->sites.at[k]->name);
     if (covers) guide = q;
   }
-  Entry *shows[3] = {
+  const char *no_weight = NULL;
+  Entry *shows[4] = {
     model ? show_entry(p, "sample", model, model, false) : NULL,
     guide ? show_entry(p, "encode", guide, guide, false) : NULL,
     guide ? show_entry(p, "reconstruct", guide, model, true) : NULL,
+    weight_entry(p, model, guide, &no_weight),
   };
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 4; i++)
     if (shows[i]) vec_push(t->arena, &out->entries, shows[i]);
   for (uint32_t i = 0; i < t->params.n; i++)
     if (!t->params.at[i].used && !t->params.at[i].svi.state && p->goals.n) {
@@ -318,5 +402,6 @@ Lowered *prob_lower(Prob *p) {
       }
     }
   build_tables(p, out);
+  out->model.no_weight = no_weight;
   return out;
 }

@@ -380,20 +380,50 @@ static void check_duplicates(Checker *c, const Module *m) {
 
 /* ---- training */
 static const SviOptimizer optimizers[] = {
-  /* kind         lr            momentum beta1 beta2  eps    decay clip average */
-  {SVI_ADAM,    {0}, 0,   0.9, 0.999, 1e-8, 0, 0, 0},
-  {SVI_SGD,     {0}, 0,   0,   0,     0,    0, 0, 0},
-  {SVI_ADAMAX,  {0}, 0,   0.9, 0.999, 1e-8, 0, 0, 0},
-  {SVI_RMSPROP, {0}, 0,   0,   0.9,   1e-8, 0, 0, 0},
-  {SVI_ADAGRAD, {0}, 0,   0,   0,     1e-8, 0, 0, 0},
+  /* kind         lr  momentum beta1 beta2 eps decay clip average history */
+  {SVI_ADAM,    {0}, 0,   0.9, 0.999, 1e-8, 0, 0, 0, 0},
+  {SVI_SGD,     {0}, 0,   0,   0,     0,    0, 0, 0, 0},
+  {SVI_ADAMAX,  {0}, 0,   0.9, 0.999, 1e-8, 0, 0, 0, 0},
+  {SVI_RMSPROP, {0}, 0,   0,   0.9,   1e-8, 0, 0, 0, 0},
+  {SVI_ADAGRAD, {0}, 0,   0,   0,     1e-8, 0, 0, 0, 0},
+  {SVI_LBFGS,   {0}, 0,   0,   0,     0,    0, 0, 0, 10},
 };
-/* beside `lr`, which may be a schedule */
-static const struct { const char *name; size_t at; } optimizer_settings[] = {
-#define SETTING(name) {#name, offsetof(SviOptimizer, name)}
-  SETTING(momentum), SETTING(beta1), SETTING(beta2), SETTING(eps), SETTING(decay), SETTING(clip), SETTING(average),
+static const char *const optimizer_names[] = {"adam", "sgd", "adamax", "rmsprop", "adagrad", "lbfgs"};
+/* beside `lr`, which may be a schedule and which all but lbfgs take */
+#define OF(kind) (1u << SVI_##kind)
+enum { OF_STEPS = OF(ADAM) | OF(SGD) | OF(ADAMAX) | OF(RMSPROP) | OF(ADAGRAD) };
+static const struct { const char *name; size_t at; unsigned optimizers; double lo, below; bool whole; } optimizer_settings[] = {
+#define SETTING(name) #name, offsetof(SviOptimizer, name)
+  /* setting            taken by                                          from  below      whole */
+  {SETTING(momentum), OF(SGD) | OF(RMSPROP),                                0, 1,        false},
+  {SETTING(beta1),    OF(ADAM) | OF(ADAMAX),                                0, 1,        false},
+  {SETTING(beta2),    OF(ADAM) | OF(ADAMAX) | OF(RMSPROP),                  0, 1,        false},
+  {SETTING(eps),      OF(ADAM) | OF(ADAMAX) | OF(RMSPROP) | OF(ADAGRAD),    0, INFINITY, false},
+  {SETTING(decay),    OF_STEPS,                                             0, INFINITY, false},
+  {SETTING(clip),     OF_STEPS,                                             0, INFINITY, false},
+  {SETTING(average),  OF_STEPS,                                             0, 1,        false},
+  {SETTING(history),  OF(LBFGS),                                            1, 1001,     true},
 #undef SETTING
 };
-static const char *const optimizer_names[] = {"adam", "sgd", "adamax", "rmsprop", "adagrad"};
+#undef OF
+static bool optimizer_takes(size_t which, size_t setting) { return optimizer_settings[setting].optimizers >> which & 1; }
+
+/* A name that is not a setting of this optimiser, or the nearest that is one. */
+static void optimizer_no_setting(Checker *c, size_t which, const Arg *a) {
+  Name words[LEN(optimizer_settings) + 1];
+  size_t n = 0;
+  char all[200] = "";
+  if (which != SVI_LBFGS) words[n++] = name_of("lr");
+  for (size_t k = 0; k < LEN(optimizer_settings); k++)
+    if (optimizer_takes(which, k)) words[n++] = name_of(optimizer_settings[k].name);
+  for (size_t i = 0, at = 0; i < n && at < sizeof all; i++) at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", words[i]);
+  Name near = a->name ? name_meant(a->name, words, n) : NULL;
+  DiagItem *d = a->name ? diag_at(c->diag, E0601, a->span, "`%s` has no setting `%s`", optimizer_names[which], a->name)
+                        : diag_at(c->diag, E0601, a->span, "a setting of `%s` needs its name", optimizer_names[which]);
+  if (near) diag_fix(d, (Span){a->span.at, a->span.at + (uint32_t)strlen(a->name)}, near, "did you mean `%s`?", near);
+  else diag_note(d, "settings of %s: %s", optimizer_names[which], all);
+  if (which == SVI_LBFGS && (!a->name || a->name == name_of("lr"))) diag_note(d, "a line search finds how far each step goes");
+}
 
 static SviSchedule schedule_constant(Checker *c, double x) {
   double *at = arena_alloc(c->arena, 2 * sizeof *at);
@@ -413,14 +443,14 @@ static void check_optimizer(Checker *c, const Expr *e) {
     DiagItem *d = word ? diag_at(c->diag, E0601, word_at, "there is no optimiser `%s`", word) : diag_at(c->diag, E0601, e->span, "an optimiser is named here");
     Name near = word ? name_meant(word, names, LEN(names)) : NULL;
     if (near) diag_fix(d, word_at, near, "did you mean `%s`?", near);
-    else diag_note(d, "optimisers: adam, sgd, adamax, rmsprop, adagrad");
+    else diag_note(d, "optimisers: adam, sgd, adamax, rmsprop, adagrad, lbfgs");
     return;
   }
   SviOptimizer o = optimizers[which];
   o.lr = c->t->optimizer.lr;
   for (uint32_t i = 0; e->kind == EX_CALL && i < e->as.call.args.n; i++) {
     const Arg *a = &e->as.call.args.at[i];
-    if (a->name == name_of("lr") || (!a->name && i == 0)) {
+    if (which != SVI_LBFGS && (a->name == name_of("lr") || (!a->name && i == 0))) {
       Value v = eval(c, c->main->scope, a->value);
       if (v.kind == V_SCHEDULE) o.lr = *v.as.schedule;
       else {
@@ -433,20 +463,36 @@ static void check_optimizer(Checker *c, const Expr *e) {
       continue;
     }
     size_t k;
-    for (k = 0; k < LEN(optimizer_settings) && !(a->name && strcmp(a->name, optimizer_settings[k].name) == 0); k++) {}
-    if (k == LEN(optimizer_settings)) {
-      Name words[LEN(optimizer_settings) + 1] = {name_of("lr")};
-      for (size_t j = 0; j < LEN(optimizer_settings); j++) words[j + 1] = name_of(optimizer_settings[j].name);
-      Name near = a->name ? name_meant(a->name, words, LEN(words)) : NULL;
-      DiagItem *d = a->name ? diag_at(c->diag, E0601, a->span, "`%s` has no setting `%s`", optimizer_names[which], a->name)
-                            : diag_at(c->diag, E0601, a->span, "a setting of `%s` needs its name", optimizer_names[which]);
-      if (near) diag_fix(d, (Span){a->span.at, a->span.at + (uint32_t)strlen(a->name)}, near, "did you mean `%s`?", near);
-      else diag_note(d, "settings: lr, momentum, beta1, beta2, eps, decay, clip, average");
-      continue;
-    }
-    want_number(c, c->main->scope, a->value, (double *)((char *)&o + optimizer_settings[k].at));
+    for (k = 0; k < LEN(optimizer_settings) && !(a->name && optimizer_takes(which, k) && strcmp(a->name, optimizer_settings[k].name) == 0); k++) {}
+    if (k == LEN(optimizer_settings)) { optimizer_no_setting(c, which, a); continue; }
+    double x;
+    if (!want_number(c, c->main->scope, a->value, &x)) continue;
+    double lo = optimizer_settings[k].lo, below = optimizer_settings[k].below;
+    bool whole = optimizer_settings[k].whole;
+    if (x >= lo && x < below && (!whole || x == floor(x))) { *(double *)((char *)&o + optimizer_settings[k].at) = x; continue; }
+    DiagItem *d = diag_mark(diag_at(c->diag, E0601, a->value->span, "`%s` cannot be %g", a->name, x), "%g", x);
+    if (whole) diag_note(d, "it is a whole number from %g to %g", lo, below - 1);
+    else if (below < INFINITY) diag_note(d, "it is at least %g and below %g", lo, below);
+    else diag_note(d, "it is at least %g", lo);
   }
   c->t->optimizer = o;
+}
+
+/* L-BFGS compares values of one objective: it sees every row at each step. */
+static void check_full_batch(Checker *c, const Decl *train) {
+  if (!train || c->t->optimizer.kind != SVI_LBFGS) return;
+  const Arg *batch = NULL, *optimizer = NULL;
+  for (uint32_t i = 0; i < train->as.train.settings.n; i++) {
+    const Arg *a = &train->as.train.settings.at[i];
+    if (a->name == name_of("batch")) batch = a;
+    if (a->name == name_of("optimizer")) optimizer = a;
+  }
+  if (batch && c->t->batch > 0) {
+    DiagItem *d = diag_at(c->diag, E0601, batch->value->span, "`lbfgs` needs all rows at each step");
+    if (optimizer) diag_label(d, optimizer->value->span, "compares values of the objective, which a minibatch changes");
+    diag_fix(d, batch->value->span, "all", "write `batch: all`; for minibatches, choose another optimiser");
+  }
+  c->t->batch = 0;
 }
 
 static void check_goal(Checker *c, const StepDecl *step) {
@@ -528,6 +574,7 @@ static void check_train(Checker *c) {
       else diag_note(d, "settings: optimizer, batch, epochs");
     }
   }
+  check_full_batch(c, train);
   if (goal && train && train->as.train.steps.n) diag_label(diag_at(c->diag, E0604, goal->span, "an objective beside steps"), train->as.train.steps.at[0].span, "the steps");
   if (goal) check_goal(c, &goal->as.goal);
   for (uint32_t i = 0; train && i < train->as.train.steps.n; i++) {

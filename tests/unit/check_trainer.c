@@ -556,6 +556,38 @@ START_TEST(schedules_go_through_their_points) {
   s.curve = SVI_CURVE_LINEAR;
   s.period = 20;
   ck_assert_double_eq(schedule_at(&s, 0, 45), 2);
+  ck_assert(!schedule_rests(&s, 0, 45));
+  s.period = 0;
+  ck_assert(schedule_rests(&s, 0, 20) && !schedule_rests(&s, 99, 19.9));
+  s.unit = SVI_STEPS;
+  ck_assert(schedule_rests(&s, 20, 0) && !schedule_rests(&s, 19, 99));
+  s.n = 1;
+  ck_assert(schedule_rests(&s, 0, 0));
+}
+END_TEST
+
+/* Quantiles of a Pareto distribution of shape k, exp(k e) with e exponential; the prior draws k towards 1/2 by ten parts of the tail's
+ * and ten.  Scaling all weights, or their order, changes nothing. */
+START_TEST(tails_are_fitted) {
+  enum { N = 20000, TAIL = 425 };
+  static double w[N], u[N];
+  for (double k = -0.75; k < 1.3; k += 0.25) {
+    if (k == 0) continue;
+    for (int i = 0; i < N; i++) {      /* below 0: 1 - exp(k e), of bounded weights */
+      double e = -log((i * 7919 % N + 0.5) / N);
+      w[i] = k > 0 ? k * e : log1p(-exp(k * e));
+      u[i] = w[i] - 700;
+    }
+    double fit = pareto_khat(w, N, 1e-16);
+    ck_assert_double_eq_tol(fit, (TAIL * k + 5) / (TAIL + 10), 0.03);
+    ck_assert_double_eq_tol(pareto_khat(u, N, 1e-16), fit, 1e-9);
+    for (int i = 1; i < N - TAIL; i++) ck_assert_double_ge(w[i], w[i - 1]);
+  }
+  double same[100], two[100], none[100];
+  for (int i = 0; i < 100; i++) { same[i] = 3 + 4e-16 * (i % 3); two[i] = i % 2; none[i] = -INFINITY; }
+  ck_assert(pareto_khat(same, 100, 1e-16) == -INFINITY);
+  ck_assert(isnan(pareto_khat(two, 100, 1e-16)));
+  ck_assert(pareto_khat(none, 100, 1e-16) == INFINITY);
 }
 END_TEST
 
@@ -576,6 +608,7 @@ static void by_the_book(const SviOptimizer *h, double lr, int t, double *x, doub
     return;
   case SVI_RMSPROP: *v = h->beta2 * *v + (1 - h->beta2) * g * g; *m = h->momentum * *m + g / (sqrt(*v) + h->eps); *x -= lr * *m; return;
   case SVI_ADAGRAD: *v += g * g; *x -= lr * g / (sqrt(*v) + h->eps); return;
+  case SVI_LBFGS: return;
   }
 }
 
@@ -724,6 +757,7 @@ int main(void) {
   tcase_add_test(p, the_pool_does_each_index_once);
   tcase_add_test(p, an_epoch_visits_every_row_once);
   tcase_add_test(p, schedules_go_through_their_points);
+  tcase_add_test(p, tails_are_fitted);
   tcase_add_test(p, factors_and_solves_are_row_major);
   tcase_add_test(p, products_may_run_at_once);
   tcase_add_test(p, near_names_are_found);
