@@ -234,10 +234,10 @@ static Value run_random(Checker *c, const Builtin *b, Values *a, Span at) {
                   : strcmp(b->name, "standard_gamma") == 0 ? RANDOM_GAMMA : RANDOM_POISSON;
   Val arg = a->n ? arg_node(c, a, 0) : NO_VAL;
   if (a->n && arg == NO_VAL) return v_bad(at);
-  const Shape *s = c->draw_shape;
+  const Shape *s = c->indices & ~c->draw_around ? c->draw_each : c->draw_shape;
   if (arg != NO_VAL && shape_of(c->g, arg)->rank > s->rank) s = graph_shape(c->g, s->axes, shape_of(c->g, arg)->rank, shape_of(c->g, arg)->dim);
   if (arg != NO_VAL) s = graph_shape(c->g, s->axes | shape_of(c->g, arg)->axes, s->rank, s->dim);
-  if (c->indices) s = graph_shape(c->g, s->axes | c->indices, arg == NO_VAL ? 0 : s->rank, s->dim);   /* inside [k in K]: fresh for each k */
+  if (c->indices) s = graph_shape(c->g, s->axes | c->indices, s->rank, s->dim);      /* inside [k in K]: fresh for each k */
   uint32_t draw = c->draw;
   if (c->draws_used++) {                                /* a further source inside one distribution */
     Draw d = c->g->draws.at[c->draw];

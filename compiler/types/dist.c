@@ -452,16 +452,19 @@ static Val member_value(Checker *c, const DistValue *d, Name name, Val x, const 
     if (vector) for (uint32_t i = 0; i < d->copies_rank + m.lead; i++) x = graph_to_axis(c->g, x, 0, m.axis[i]);
     scope_bind(c, m.scope, member->params.at[0]->as.name, v_node(x, member->span), member->span);
   }
-  const Shape *saved = c->draw_shape;
+  const Shape *saved = c->draw_shape, *saved_each = c->draw_each;
+  AxisSet saved_around = c->draw_around;
   if (event) {
+    c->draw_around = c->indices;
     uint32_t n = vector ? d->copies_rank + m.lead : 0;
     c->draw_shape = graph_shape(c->g, event->axes | m.axes, event->rank - n, event->dim + n);
+    c->draw_each = vector ? graph_shape(c->g, event->axes | m.axes, 0, NULL) : c->draw_shape;     /* k goes over a vector's own elements */
   }
   c->nested++;
   bind_members(c, m.scope, d, member->body, 0);
   Val v = eval_node(c, m.scope, member->body);
   c->nested--;
-  c->draw_shape = saved;
+  c->draw_shape = saved, c->draw_each = saved_each, c->draw_around = saved_around;
   if (v == NO_VAL) return NO_VAL;
   /* a density that does not name x (a uniform's) still counts for each of its elements */
   if (!vector && x != NO_VAL && shape_of(c->g, v)->rank == 0 && shape_of(c->g, x)->rank > 0) v = graph_spread(c->g, v, shape_of(c->g, x));

@@ -75,7 +75,7 @@ typedef struct Checker {
   const Args *named;                  /* of the built-in function being called */
   uint32_t draws_used;
   uint32_t draw;                      /* draw to use for randomness in a dist member */
-  AxisSet  draw_axes; const Shape *draw_shape;
+  const Shape *draw_shape, *draw_each; AxisSet draw_around;   /* of randomness in a dist's sample; each: inside its own [k in K]; index axes around it */
   uint32_t depth, nested;             /* nested: members of distributions being evaluated inside one another */
   uint32_t flows;                     /* transformed distributions so far */
   uint64_t turns, calls;              /* of all loops, of functions and nets so far */

@@ -168,6 +168,17 @@ START_TEST(divergences_are_known) {
 END_TEST
 
 /* N(1, 0.5) N(-1, 2) ~ N(0.6, 0.4) */
+START_TEST(draws_of_vectors_and_copies) {
+  put_constant("y", 0.7, ROWS);
+  start("draws", _i);
+  const struct { const char *report; double value, se; } rows[] = {
+    {"share", 2 / 4.2, 2e-3}, {"heads", 3, 0.01}, {"apart", 0, 0.01}, {"within", 1.2 * 0.4, 0.01}, {"across", 0, 0.01}, {"beta", 0, 0.02}, {"kumar", 0, 0.01},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) is_about(eval(rows[i].report, ""), rows[i].value, rows[i].se, rows[i].report);
+  ck_assert_msg(isfinite(eval("relaxed", "").value), "a draw of Concrete has no finite density");
+}
+END_TEST
+
 START_TEST(a_ladder_merges_by_precision) {
   put_constant("x", 0, ROWS);
   start("ladder", _i);
@@ -307,7 +318,7 @@ END_TEST
 /* ---- the oracle, for the models of this folder */
 START_TEST(generated_code_agrees_with_the_evaluator) {
   static const struct { const char *model, *column; double value; } rows[] = {
-    {"linear_gaussian", "x", 3}, {"binary_latent", "x", 1}, {"divergences", "y", 0.7}, {"ladder", "x", 0.3}, {"one_step", "x", 3},
+    {"linear_gaussian", "x", 3}, {"binary_latent", "x", 1}, {"divergences", "y", 0.7}, {"draws", "y", 0.7}, {"ladder", "x", 0.3}, {"one_step", "x", 3},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     put_constant(rows[i].column, rows[i].value, 300);
@@ -335,6 +346,7 @@ int main(void) {
   tcase_add_loop_test(t, importance_weighted_bounds_of_a_bit, 0, WIDTHS);
   tcase_add_loop_test(t, the_score_function_of_a_bit, 0, WIDTHS);
   tcase_add_loop_test(t, divergences_are_known, 0, WIDTHS);
+  tcase_add_loop_test(t, draws_of_vectors_and_copies, 0, WIDTHS);
   tcase_add_loop_test(t, a_ladder_merges_by_precision, 0, WIDTHS);
   tcase_add_loop_test(t, the_rate_is_the_average_divergence, 0, WIDTHS);
   tcase_add_loop_test(t, probabilities_sum_to_one, 0, WIDTHS);
