@@ -88,6 +88,15 @@ static Val library_call(Checker *c, const Support *s, const char *what, Val v, c
   return eval_node(c, inner, d->as.fun.body);
 }
 
+/* The value lies in r by construction, which no rule of ranges could know; the rules may know more of its ends: a simplex made by
+ * to_simplex has no 0. */
+static Val within(Graph *g, Val v, Range r) {
+  Range have = node_of(g, v)->range;
+  if (have.lo > r.lo || (have.lo == r.lo && have.lo_open)) r.lo = have.lo, r.lo_open = have.lo_open;
+  if (have.hi < r.hi || (have.hi == r.hi && have.hi_open)) r.hi = have.hi, r.hi_open = have.hi_open;
+  return graph_assume(g, v, r);
+}
+
 Val support_call(Checker *c, const Support *s, SupportPart part, Val v, const Val *end, Span at) {
   static const char *const words[] = {[SUPPORT_TO] = "to", [SUPPORT_FROM] = "from", [SUPPORT_LOG_DET] = "log_det"};
   uint32_t own = part == SUPPORT_FROM ? s->own : s->own > 0, lead = shape_of(c->g, v)->rank - own, axis[DIM_MAX];
@@ -101,7 +110,7 @@ Val support_call(Checker *c, const Support *s, SupportPart part, Val v, const Va
   }
   Val y = library_call(c, s, words[part], v, end);
   if (y == NO_VAL) BUG("%s_%s of stdlib/support.svm has no value", words[part], s->name);
-  if (part == SUPPORT_TO && s->own) y = graph_assume(c->g, y, s->range);      /* by construction: no rule of ranges could know */
+  if (part == SUPPORT_TO && s->own) y = within(c->g, y, s->range);
   for (uint32_t i = lead; i-- > 0;) y = graph_to_dim(c->g, y, axis[i], 0);
   c->g->span = at;
   for (Val n = first; n < c->g->node.n; n++) c->g->node.at[n].span = at;      /* a parameter's declaration, a call: not the library */
@@ -118,7 +127,7 @@ static Val call_of_range(Checker *c, SupportPart part, Val v, Range r) {
 }
 Val support_constrain(Checker *c, Val u, Range r) {
   Val x = call_of_range(c, SUPPORT_TO, u, r);
-  return x == NO_VAL ? x : graph_assume(c->g, x, r);
+  return x == NO_VAL ? x : within(c->g, x, r);
 }
 Val support_unconstrain(Checker *c, Val x, Range r) { return call_of_range(c, SUPPORT_FROM, x, r); }
 Val support_log_det(Checker *c, Val u, Range r) { return call_of_range(c, SUPPORT_LOG_DET, u, r); }

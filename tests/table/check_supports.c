@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST = 400 };
+enum { MOST = 1000 };
 static Arena   *arena;
 static Checker *c;
 static uint32_t row_axis;
