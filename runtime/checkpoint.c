@@ -217,6 +217,9 @@ static bool load_resume(const Checkpoint *c, State *s, SviError *e) {
   return true;
 }
 
+/* Running means of the estimators' signals: no part of what was learned, and another estimator has none. */
+static bool is_baseline(const SviParam *p) { return p->state && strncmp(p->name, "baseline.", 9) == 0; }
+
 bool checkpoint_load(const Checkpoint *c, State *s, LoadHow how, SviError *e) {
   const SviModel *m = s->params.model;
   char differs[360], why[400];
@@ -236,11 +239,15 @@ bool checkpoint_load(const Checkpoint *c, State *s, LoadHow how, SviError *e) {
   case LOAD_USE: {
     bool averaged = true;
     for (int i = 0; i < m->nparam; i++) {
+      if (is_baseline(&m->param[i])) continue;
       const SviArray *a = tensor_find(c, &s->params, i, "", why);
       if (!a) return error_set(e, "%s is of another model: %s", c->path, differs);
       averaged &= tensor_find(c, &s->params, i, "average:", why) != NULL;
     }
-    for (int i = 0; i < m->nparam; i++) tensor_load(tensor_find(c, &s->params, i, averaged ? "average:" : "", why), &s->params, i);
+    for (int i = 0; i < m->nparam; i++) {
+      const SviArray *a = tensor_find(c, &s->params, i, averaged ? "average:" : "", why);
+      if (a) tensor_load(a, &s->params, i);                /* all but baselines are there */
+    }
     s->step = c->step;
     return true;
   }
@@ -248,7 +255,7 @@ bool checkpoint_load(const Checkpoint *c, State *s, LoadHow how, SviError *e) {
     for (int i = 0; i < m->nparam; i++) {
       const SviArray *a = tensor_find(c, &s->params, i, "", why);
       if (a) tensor_load(a, &s->params, i);
-      else note("note: %s: %s; it starts afresh", c->path, why);
+      else if (!is_baseline(&m->param[i])) note("note: %s: %s; it starts afresh", c->path, why);
     }
     return true;
   }

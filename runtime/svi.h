@@ -85,7 +85,7 @@ typedef struct {
   int32_t     rank; const uint32_t *dim;
   uint64_t    size;                     /* elements of one copy */
   uint64_t    offset;                   /* in SviCall.param (axis == -1) */
-  bool        state;                    /* no gradient */
+  bool        state;                    /* no gradient; "baseline.STEP.SITE" is the estimators' own */
   const char *support;                  /* "real", "positive", ...: how the stored value relates to the model's (exp, softplus, ...) */
   struct { SviInitKind kind; double a, b; int32_t nvalue; const double *value; int32_t column; } init;  /* VALUES: 1 or size of them; NORMAL: mean a, sd b; UNIFORM: [a, b); LOGIT_MEAN: of the column times a (0: 1) */
   SviPlace    place;
