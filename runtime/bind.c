@@ -11,6 +11,8 @@
 #include <string.h>
 #include "trainer.h"
 
+int axis_own(const SviModel *m, int axis) { return m->axis[axis].again > 0 ? m->axis[axis].again - 1 : axis; }
+
 int axis_root(const SviModel *m, int axis) {
   while (m->axis[axis].parent >= 0) axis = m->axis[axis].parent;
   return axis;
@@ -80,6 +82,9 @@ static bool data_bind(Data *d, int column, SviError *e) {
     for (int f = 0; f < d->nfile; f++)
       for (size_t i = 0; i < d->file[f].n && n < LENGTH(names); i++) names[n++] = d->file[f].at[i].name;
     const char *near = text_nearest(c->name, names, n);
+    if (c->points > 0)
+      return error_set(e, "%s: there is no column `%s`, which tells the %s of each %s (line %u), counted from 0; it holds %s", d->path[0], c->name,
+                       m->axis[c->points - 1].name, m->axis[c->axis].name, c->place.line, holds[0] ? holds : "nothing");
     return error_set(e, "%s: there is no column `%s`%s%s%s; it holds %s", d->path[0], c->name, near ? ", did you mean `" : "", near ? near : "",
                      near ? "`?" : "", holds[0] ? holds : "nothing");
   }
@@ -237,6 +242,7 @@ bool data_sized(Data *d, SviError *e) {
   uint64_t most = 1;
   for (int a = 0; a < m->naxis; a++) {
     if (m->axis[a].kind != 0) continue;
+    if (axis_own(m, a) != a) d->total[a] = d->total[axis_own(m, a)];
     if (d->total[a] == 0) return error_set(e, "the rows of plate `%s` are not known: no column of the data is for each %s", m->axis[a].name, m->axis[a].name);
     if (d->total[a] > most) most = d->total[a];
   }

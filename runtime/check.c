@@ -29,7 +29,7 @@ int command_check_data(const SviModel *m, const Options *o) {
     printf("%-16s %-14s %-22s %12.6g %12.6g %12.6g\n", m->column[c].name, m->column[c].type, svi_array_describe(a, shape, sizeof shape), lo, sum / (double)n, hi);
   }
   for (int a = 0; a < m->naxis && code == EXIT_OK; a++)
-    if (m->axis[a].kind == 0) printf("plate %s: %" PRIu64 " rows\n", m->axis[a].name, d.total[a]);
+    if (m->axis[a].kind == 0 && axis_own(m, a) == a) printf("plate %s: %" PRIu64 " rows\n", m->axis[a].name, d.total[a]);
   pool_free(pool);
   data_close(&d);
   return code;

@@ -27,12 +27,13 @@ static void moments_take(GradMoments *g, const Run *r, uint64_t draw, double sig
   }
 }
 
-static StepGradients step_gradients(Session *s, const SviStep *step, uint64_t rows, uint64_t draws, uint64_t k) {
+static StepGradients step_gradients(Session *s, const SviStep *step, uint64_t first, uint64_t rows, uint64_t draws, uint64_t k) {
   const SviModel *m = s->model;
   const SviEntry *e = &m->entry[step->entry];
   StepGradients out = { step, memory_new((size_t)step->nparam + 1, sizeof *out.at, "gradients"), (size_t)step->nparam + 1 };
   GradMoments *g = out.at;
   uint64_t total = e->axis < 0 ? 1 : s->data.total[e->axis], n = rows && rows < total ? rows : total;
+  if (first + n > total) first = total - n;
   Run *run = run_new(m, step->entry, s->pool, &s->data, &s->state.params, n, k);
   for (int i = 0; i <= step->nparam; i++) {
     const SviParam *p = i ? &m->param[step->param[i - 1]] : NULL;
@@ -44,7 +45,7 @@ static StepGradients step_gradients(Session *s, const SviStep *step, uint64_t ro
     g[i].squares = memory_new(g[i].count, sizeof(double), "gradients");
   }
   for (uint64_t d = 1; d <= draws; d++) {
-    run_entry(run, e->axis < 0 ? NULL : s->data.identity, n, s->seed, d, s->option);
+    run_entry(run, e->axis < 0 ? NULL : s->data.identity + first, n, s->seed, d, s->option);
     for (int i = 0; i <= step->nparam; i++) moments_take(&g[i], run, d, step->maximize ? -1 : 1);      /* generated: of what is minimised */
   }
   for (int i = 0; i <= step->nparam; i++)
@@ -177,7 +178,7 @@ int command_gradients(const SviModel *m, const Options *o) {
   StepGradients *g = memory_new((size_t)m->train.nstep, sizeof *g, "gradients");
   if (json) printf("{\"count\": %" PRIu64 ", \"steps\": {", draws);
   for (int i = 0; i < m->train.nstep; i++) {
-    g[i] = step_gradients(&s, &m->train.step[i], rows, draws, k);
+    g[i] = step_gradients(&s, &m->train.step[i], o->at[OPT_first].given ? (uint64_t)o->at[OPT_first].number : 0, rows, draws, k);
     if (json) {
       if (i) fputs(", ", stdout);
       gradients_json(m, g[i], draws);

@@ -21,7 +21,7 @@ const Command commands[] = {
   { "check-data",   command_check_data,  TAKES(data) | TAKES(strict) | TAKES(threads) | TAKES(quiet),             0,    NULL, false, "compares data with what the model declares" },
   { "grad-check",   command_grad_check,  (READ | TAKES(points) | TAKES(rows)) & ~TAKES(batch),                    0,    NULL, false, "compares gradients with finite differences of the objective" },
   { "diagnose",     command_diagnose,    LOOK & ~TAKES(k),                                                        1000, NULL, false, "is the guide good enough? effective sample size, Pareto k-hat, log p(x) of each row" },
-  { "gradients",    command_gradients,   LOOK,                                                                    64,    NULL, false, "each step's gradient: mean, standard error, signal to noise over --count draws" },
+  { "gradients",    command_gradients,   LOOK | TAKES(first),                                                     64,    NULL, false, "each step's gradient: mean, standard error, signal to noise over --count draws" },
   { "self-check",   command_self_check,  READ | TAKES(rows),                                                      0,    NULL, false, "compares generated code with the compiler's evaluator, entry by entry" },
   { "info",         command_info,        TAKES(params) | TAKES(threads) | TAKES(quiet) | TAKES(json),             0,    NULL, true,  "what the model is made of; with --params, a fingerprint of them" },
 };

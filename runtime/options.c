@@ -92,8 +92,8 @@ static int option_take(OptionId id, const char *text, Options *out) {
     v->many[v->n++] = text;
     return EXIT_OK;
   case TAKES_COUNT:
-    if (read_count(text, &v->number) && (v->number > 0 || id == OPT_seed || id == OPT_steps)) return EXIT_OK;
-    complain("--%s needs a whole number%s, not `%s`", r->name, id == OPT_seed ? " from 0" : " from 1", text);
+    if (read_count(text, &v->number) && (v->number > 0 || id == OPT_seed || id == OPT_steps || id == OPT_first)) return EXIT_OK;
+    complain("--%s needs a whole number%s, not `%s`", r->name, id == OPT_seed || id == OPT_first ? " from 0" : " from 1", text);
     return EXIT_USAGE;
   case TAKES_REAL: {
     char *end;

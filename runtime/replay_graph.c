@@ -68,7 +68,7 @@ static EvalInput replay_input(Replay *r, const Graph *g) {
   for (uint32_t i = 0; i < g->axis.n; i++) {
     int a = r->axis_of[i];
     if (a < 0) continue;
-    bool sliced = a == batch;
+    bool sliced = r->model->axis[a].kind == 0 && axis_own(r->model, a) == batch;
     in.size[i]  = sliced ? r->rows : c->size[a];
     in.total[i] = c->total[a];
     in.row[i]   = c->row[a] && r->model->axis[a].kind == 0 ? c->row[a] + (sliced ? r->first : 0) : NULL;

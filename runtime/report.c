@@ -49,6 +49,9 @@ static bool reports_known(const SviModel *m, const Options *o) {
 
 static bool report_per_row(const SviEntry *e) { return e->nout > 0 && e->axis >= 0 && (e->out[0].axes >> e->axis & 1); }
 
+/* Is its value of a row as meant in any batch?  Not when it looks at the other rows. */
+static bool report_apart(const SviEntry *e) { return report_per_row(e) && !e->whole; }
+
 /* Rows of an evaluation: all, or the first --rows. */
 static uint64_t rows_wanted(const Session *s, const Options *o, int axis) {
   uint64_t all = axis < 0 ? 1 : s->data.total[axis];
@@ -65,7 +68,7 @@ static Result report_run(Session *s, const Options *o, const SviReport *report, 
   uint32_t width = m->real_bytes;
   uint64_t rows = rows_wanted(s, o, e->axis), k = o->at[OPT_k].given ? (uint64_t)o->at[OPT_k].number : 0;
   /* a value of all rows together needs all in one batch, unless the user wants less */
-  uint64_t batch = report_per_row(e) || o->at[OPT_batch].given || rows == 0 ? batch_wanted(o) : rows;
+  uint64_t batch = report_apart(e) || o->at[OPT_batch].given || rows == 0 ? batch_wanted(o) : rows;
   Moment   mean = {0};
   Run     *run = run_new(m, report->entry, s->pool, &s->data, &s->state.params, batch, k);
   for (uint64_t first = 0; first < rows; first += batch) {

@@ -93,7 +93,7 @@ Run *run_new(const SviModel *m, int entry, Pool *pool, const Data *d, const Para
   for (int a = 0; a < m->naxis; a++) {
     bool plate = m->axis[a].kind == 0;
     r->call.total[a] = plate ? d->total[a] : k ? k : m->axis[a].fallback;
-    r->call.size[a]  = a == e->axis && rows < r->call.total[a] ? rows : r->call.total[a];
+    r->call.size[a]  = plate && axis_own(m, a) == e->axis && rows < r->call.total[a] ? rows : r->call.total[a];
     if (plate) r->call.row[a] = d->identity;
     else if (r->call.size[a] == 0) r->call.size[a] = r->call.total[a] = 1;
   }
@@ -219,8 +219,8 @@ static void run_layout(Run *r, uint64_t rows) {
 void run_entry(Run *r, const uint32_t *rows, uint64_t n, uint64_t seed, uint64_t step, const double *option) {
   const SviEntry *e = r->entry;
   if (e->axis >= 0) {
-    r->call.size[e->axis] = n;
-    r->call.row [e->axis] = rows;
+    for (int a = 0; a < r->model->naxis; a++)
+      if (r->model->axis[a].kind == 0 && axis_own(r->model, a) == e->axis) r->call.size[a] = n, r->call.row[a] = rows;
   } else n = 1;
   run_layout(r, n);
   for (int i = 0; i < r->model->ndraw; i++) key_of(seed, r->draw_hash[i], r->model->draw[i].once ? 0 : step, r->key[i]);

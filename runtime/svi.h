@@ -71,7 +71,9 @@ typedef enum { SVI_STEPS, SVI_EPOCHS } SviUnit;
 /* A value that may change while training: through points (at[i], value[i]); before the first, the first; after the last, the last. */
 typedef struct { SviCurve curve; SviUnit unit; int32_t n; const double *at, *value; double period; /* > 0: repeats */ } SviSchedule;
 
-typedef struct { const char *name; int32_t parent; bool ordered; uint8_t kind; /* 0 plate, 1 particle */ uint64_t fallback; /* particle: k of the model */ } SviAxis;
+typedef struct { const char *name; int32_t parent; bool ordered; uint8_t kind; /* 0 plate, 1 particle */ uint64_t fallback; /* particle: k of the model */
+  int32_t again;                        /* plate: 1 + the plate whose rows it runs over once more (`m in image`); 0: rows of its own */
+} SviAxis;
 typedef struct { double lo, hi; bool lo_open, hi_open, whole; } SviRange;
 /* A column of the data file.  A column of a plate inside another (time of sequence) has the file's dims [sequence, time, dim..]. */
 typedef struct { const char *name, *type; int32_t axis; /* -1: one value */ int32_t rank; const uint32_t *dim; uint64_t size; SviRange range; SviPlace place;
@@ -123,6 +125,7 @@ typedef struct {
   uint64_t lane_size, global_size;               /* elements */
   int32_t  axis;                                 /* the batch plate, -1 when there is none */
   bool     needs_data;
+  bool     whole;                                /* a value of one row needs the others: it is as meant when the batch is all rows */
   const char *graph;                             /* text of the graph, for replay (compiler/graph) */
   double   flops_row, flops_once;                /* a rough count, for `info` */
 } SviEntry;

@@ -432,7 +432,7 @@ static void train_banner(const Train *t) {
   for (int k = 0; k < m->train.nstep; k++) bytes += run_bytes(t->step[k].run);
   char *plates = text_new("%s", "");
   for (int a = 0; a < m->naxis; a++) {
-    if (m->axis[a].kind != 0) continue;
+    if (m->axis[a].kind != 0 || axis_own(m, a) != a) continue;
     char *more = text_new("%s, %" PRIu64 " rows of %s", plates, t->data.total[a], m->axis[a].name);
     free(plates);
     plates = more;

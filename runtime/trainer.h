@@ -103,6 +103,7 @@ bool data_check(const Data *d, Pool *pool, SviError *e);             /* every va
 void data_empty(Data *d, const SviModel *m);                         /* nothing bound: plate sizes are set by the caller */
 bool data_sized(Data *d, SviError *e);                               /* all plates known; makes the identity */
 void data_close(Data *d);
+int      axis_own  (const SviModel *m, int axis);                    /* the plate whose rows it runs over: itself, or another once more */
 int      axis_root (const SviModel *m, int axis);                    /* the plate whose rows hold this one's */
 uint64_t axis_inner(const SviModel *m, const uint64_t *size, int axis);   /* elements of this plate in one row of its root */
 

@@ -275,3 +275,28 @@ void graph_copy(Graph *to, const Graph *from, const Val *roots, uint32_t n, Val 
   for (uint32_t i = 0; i < n; i++) out[i] = made[roots[i]];
   arena_free(scratch);
 }
+
+typedef struct { Graph *g; Val (*replace)(void *, Val); void *context; Arena *scratch; Val *made; } Rebuild;
+
+static Val rebuild(Rebuild *r, Val v) {
+  if (r->made[v] != NO_VAL) return r->made[v];
+  Val w = r->replace(r->context, v);
+  Node n = *node_of(r->g, v);
+  if (w == NO_VAL) {
+    Val *arg = arena_alloc(r->scratch, (n.nargs + 1) * sizeof *arg);
+    for (uint32_t i = 0; i < n.nargs; i++) arg[i] = rebuild(r, n.arg[i]);
+    r->g->span = n.span;
+    w = op_of(n.op)->copy(r->g, r->g, &n, arg);
+  }
+  return r->made[v] = w;
+}
+Val graph_rebuild(Graph *g, Val v, Val (*replace)(void *context, Val v), void *context) {
+  Rebuild r = {g, replace, context, arena_new(), NULL};
+  Span span = g->span;
+  r.made = arena_alloc(r.scratch, (v + 1) * sizeof *r.made);
+  for (Val i = 0; i <= v; i++) r.made[i] = NO_VAL;
+  Val w = rebuild(&r, v);
+  arena_free(r.scratch);
+  g->span = span;
+  return w;
+}

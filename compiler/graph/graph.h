@@ -25,11 +25,13 @@ typedef uint32_t Val;
 typedef enum { AXIS_PLATE, AXIS_PARTICLE, AXIS_INDEX } AxisKind;
 typedef uint64_t AxisSet;
 enum { AXIS_MAX = 64, DIM_MAX = 6 };
+enum { ALONG_ROW = -1, ALONG_PLACE = -2 };             /* see Attr.along */
 typedef struct {
   Name     name;
   AxisKind kind;
   uint32_t size;       /* AXIS_INDEX: its size; otherwise 0: known when run */
   int      parent;     /* AXIS_PLATE of another plate (time of sequence), or -1 */
+  uint32_t again;      /* AXIS_PLATE: 1 + the plate whose rows it runs over once more (`m in image`), or 0 */
   bool     ordered;
 } Axis;
 typedef struct { AxisSet axes; uint32_t rank; uint32_t dim[DIM_MAX]; } Shape;      /* interned: compare by pointer */
@@ -57,7 +59,7 @@ typedef union {
   double   number;                                        /* const */
   struct { Name name; uint32_t id; } leaf;                /* param, input, option: a name and its index in the owner's table */
   struct { uint32_t axis; bool total; } count;            /* count: run-time size of an axis: rows in the batch, or of the data set */
-  struct { int32_t axis; int32_t dim; } along;            /* iota: index (from 0) along an axis (dim -1) or event dim (axis -1) */
+  struct { int32_t axis; int32_t dim; } along;            /* iota: index (from 0) along an event dim (axis -1) or an axis; of a plate its row of the data set (dim ALONG_ROW) or its place among the rows present (ALONG_PLACE) */
   struct { AxisSet axes; uint32_t dims; uint8_t kind; bool rows, mean; } reduce;   /* dims: bit i = event dim i goes; rows: see graph_reduce_rows */
   struct { AxisSet axes; uint8_t n; uint8_t da[DIM_MAX], db[DIM_MAX]; } dot;  /* sums over axes and over pairs (dim da[i] of a, dim db[i] of b) */
   struct { AxisSet axes; uint32_t added; } expand;        /* bit i: dim i of the result is new; axes: new ones (only gradients add any) */
@@ -117,6 +119,9 @@ Val graph_leaf   (Graph *g, OpKind op, Name name, uint32_t id, const Shape *s, R
 Val graph_count  (Graph *g, uint32_t axis, bool total);
 Val graph_iota   (Graph *g, uint32_t size);                                    /* [size]: 0, 1, ... */
 Val graph_iota_axis(Graph *g, uint32_t axis);
+Val graph_place(Graph *g, uint32_t axis);                                      /* along a plate: the place among the rows present */
+Val graph_rows (Graph *g, Val a, uint32_t from, uint32_t to);                  /* the value at the rows of another axis over the same rows */
+uint32_t axis_rows(const Graph *g, uint32_t axis);                             /* the plate whose rows it has */
 Val graph_op1    (Graph *g, OpKind op, Val a);                                 /* elementwise */
 Val graph_op2    (Graph *g, OpKind op, Val a, Val b);
 Val graph_op3    (Graph *g, OpKind op, Val a, Val b, Val c);                   /* select */
@@ -138,6 +143,7 @@ Val graph_pad    (Graph *g, Val a, uint32_t dim, uint32_t start, uint32_t full);
 Val graph_concat (Graph *g, const Val *a, uint32_t n, uint32_t dim);
 Val graph_reshape(Graph *g, Val a, uint32_t rank, const uint32_t *dim);        /* same event size, row-major */
 Val graph_gather (Graph *g, Val table, Val index, uint32_t dim, uint32_t axis);
+Val graph_scatter(Graph *g, Val dy, Val index, uint32_t dim, uint32_t axis, const Shape *s);   /* its adjoint, of a table of shape s */
 Val graph_cholesky (Graph *g, Val a);                                          /* lower factor; reads the lower triangle of a [n, n] only */
 Val graph_solve_tri(Graph *g, Val t, Val b, bool lower, bool trans);           /* op(t) x = b: t [n, n], of which one triangle is read; b [n] or [n, m] */
 Val graph_random (Graph *g, RandomKind k, uint32_t draw, const Shape *s, Val argument /* or NO_VAL */);
@@ -153,6 +159,9 @@ Val graph_label  (Graph *g, Val v, Name label, Span span);                     /
  * (NO_VAL: copy the leaf itself).  Shapes are found anew, so a replacement may have more axes. */
 typedef Val (*GraphReplace)(void *context, Graph *to, const Graph *from, Val leaf);
 void graph_copy(Graph *to, const Graph *from, const Val *roots, uint32_t n, Val *out, GraphReplace replace, void *context);
+
+/* v anew, with what `replace` returns in place of a value and of all that is made from it; NO_VAL: that value from its arguments anew. */
+Val graph_rebuild(Graph *g, Val v, Val (*replace)(void *context, Val v), void *context);
 
 /* ---- passes */
 /* NULL when graph_grad may be asked for this; otherwise why not, in words for the user, and the node that is in the way. */

@@ -8,6 +8,7 @@
  *   axis 0 plate image
  *   axis 1 index i size 5
  *   axis 2 plate time in 0 ordered
+ *   axis 3 plate image.m again 0
  *   draw 0 "q.z" once @120-133
  *   %0 = param "p.W" 3 [784, 200]
  *   %1 = input "x" 0 in whole [0, 1] [784] each image
@@ -69,6 +70,7 @@ static void print_axes(const Graph *g, FILE *out) {
     else print_name(a->name, out);
     if (a->size) fprintf(out, " size %u", a->size);
     if (a->parent >= 0 && a->kind == AXIS_PLATE) fprintf(out, " in %d", a->parent);
+    if (a->again) fprintf(out, " again %u", a->again - 1);
     fputs(a->ordered ? " ordered\n" : "\n", out);
   }
 }

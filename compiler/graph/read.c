@@ -130,6 +130,10 @@ static bool read_axis(TextIn *in) {
     if (!text_uint(in, &parent) || parent >= number) return text_fail(in, "the axis it is in is missing");
     a.parent = (int)parent;
   }
+  if (text_word(in, "again")) {
+    if (!text_uint(in, &a.again) || a.again >= number) return text_fail(in, "the plate it runs over again is missing");
+    a.again++;
+  }
   a.ordered = text_word(in, "ordered");
   vec_push(in->g->arena, &in->g->axis, a);
   return true;

@@ -220,6 +220,14 @@ static LLVMValueRef access_inside(Emit *e, const NestPlan *p, uint32_t instr) {
   return all;
 }
 
+/* The row of the data set at a place among the rows present. */
+LLVMValueRef row_load(Emit *e, uint32_t axis, LLVMValueRef place) {
+  LLVMValueRef where = LLVMBuildInBoundsGEP2(e->b, e->i32, call_row(e, axis), &place, 1, "");
+  LLVMValueRef row = LLVMBuildLoad2(e->b, e->i32, where, "row");
+  LLVMSetMetadata(row, e->md_scope, LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, &e->f.tables, 1)));
+  return row;
+}
+
 LLVMValueRef random_counter(Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef *row) {
   const LoopInstr *i = &p->nest->instr.at[instr];
   Layout l;
@@ -227,10 +235,7 @@ LLVMValueRef random_counter(Emit *e, const NestPlan *p, uint32_t instr, LLVMValu
   uint32_t at = row_coordinate(e, &l);
   *row = LLVMConstInt(e->i32, 0, false);
   if (at != UINT32_MAX) {
-    LLVMValueRef place = nest_index(e, p, &i->at.at[at], false);
-    LLVMValueRef where = LLVMBuildInBoundsGEP2(e->b, e->i32, call_row(e, (uint32_t)l.axis[at]), &place, 1, "");
-    *row = LLVMBuildLoad2(e->b, e->i32, where, "row");
-    LLVMSetMetadata(*row, e->md_scope, LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, &e->f.tables, 1)));
+    *row = row_load(e, (uint32_t)l.axis[at], nest_index(e, p, &i->at.at[at], false));
   }
   LLVMValueRef c1 = access_offset(e, p, instr, &l, at, false);
   return LLVMBuildTrunc(e->b, c1, e->i32, "counter");

@@ -167,6 +167,7 @@ LLVMValueRef amount_emit(Emit *e, Amount a);
 uint32_t     buffer_layout(const Emit *e, Buf buf, Amount *size, Amount *step, int32_t *axis);
 void         steps_of_instr(const Emit *e, const Nest *nest, const LoopInstr *i, Steps *out);
 LLVMValueRef access_address(Emit *e, const NestPlan *p, uint32_t instr);
+LLVMValueRef row_load  (Emit *e, uint32_t axis, LLVMValueRef place);                         /* u32: row of the data set */
 LLVMValueRef random_counter(Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef *row);  /* counter 1, and counter 0 */
 LLVMValueRef access_load (Emit *e, const NestPlan *p, uint32_t instr, LLVMValueRef address);
 LLVMValueRef access_load_guarded(Emit *e, const NestPlan *p, uint32_t instr);  /* 0 where a loop's index is outside */

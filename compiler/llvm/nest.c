@@ -83,8 +83,9 @@ LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local)
 
 /* An index as a number.  Counts stay below 2^31, and 32 bits convert twice as fast. */
 static LLVMValueRef emit_iota(Emit *e, const NestPlan *p, const LoopInstr *i) {
-  LLVMValueRef v = LLVMBuildTrunc(e->b, nest_index(e, p, &i->at.at[0], false), e->i32, "");
-  return LLVMBuildSIToFP(e->b, v, e->real, "iota");
+  LLVMValueRef v = nest_index(e, p, &i->at.at[0], false);
+  if (i->kind2) return LLVMBuildUIToFP(e->b, row_load(e, i->id, v), e->real, "row");
+  return LLVMBuildSIToFP(e->b, LLVMBuildTrunc(e->b, v, e->i32, ""), e->real, "iota");
 }
 
 static LLVMValueRef emit_inside(Emit *e, const NestPlan *p, uint32_t instr) {

@@ -50,8 +50,8 @@ TABLE(SviSchedule, 40)
 #undef T
 
 #define T SviAxis
-static const Row rows_SviAxis[] = {FIELD(name), FIELD(parent), FIELD(ordered), FIELD(kind), FIELD(fallback)};
-TABLE(SviAxis, 24)
+static const Row rows_SviAxis[] = {FIELD(name), FIELD(parent), FIELD(ordered), FIELD(kind), FIELD(fallback), FIELD(again)};
+TABLE(SviAxis, 32)
 #undef T
 
 #define T SviRange
@@ -123,7 +123,7 @@ TABLE(SviScalar, 16)
 static const Row rows_SviEntry[] = {
   FIELD(name), FIELD(nphase), MANY(phase, SviPhase, nphase), FIELD(nscalar), MANY(scalar, SviScalar, nscalar),
   FIELD(nout), MANY(out, SviRows, nout), FIELD(nbatch), MANY(batch, SviRows, nbatch), FIELD(ngrad), MANY(grad, SviGrad, ngrad),
-  FIELD(nupdate), MANY(update, SviUpdate, nupdate), FIELD(lane_size), FIELD(global_size), FIELD(axis), FIELD(needs_data),
+  FIELD(nupdate), MANY(update, SviUpdate, nupdate), FIELD(lane_size), FIELD(global_size), FIELD(axis), FIELD(needs_data), FIELD(whole),
   FIELD(graph), FIELD(flops_row), FIELD(flops_once),
 };
 TABLE(SviEntry, 152)

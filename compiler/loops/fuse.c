@@ -457,6 +457,7 @@ static Call call_build(Fuse *f, const StepPlan *s) {
     case OP_input: case OP_param:
       c.kind = CALL_LOAD_ROWS;
       c.m = (Extent){1, axes_of_kind(l, n->shape->axes, AXIS_PLATE)};
+      c.m.axes &= -c.m.axes;                            /* rows of the outermost plate, whole */
       c.column = n->op == OP_input ? (int32_t)n->attr.leaf.id : -1 - (int32_t)n->attr.leaf.id;
       break;
     case OP_cholesky:

@@ -39,6 +39,14 @@ static bool lanes_can(const Lower *l, Val v) {
   return n->op != OP_reduce || (n->attr.reduce.kind != REDUCE_PROD && n->attr.reduce.kind != REDUCE_MIN);
 }
 
+/* Pairs of rows of one plate, summed over one of the two: by chunks of the other. */
+static int32_t other_home(const Lower *l, Val v, int32_t home) {
+  AxisSet left = lnode(l, v)->op == OP_reduce ? axes_of_kind(l, lshape(l, v)->axes, AXIS_PLATE) : 0;
+  for (uint32_t a = 0; a < l->g->axis.n; a++)
+    if ((left >> a & 1) && axis_rows(l->g, a) == axis_rows(l->g, (uint32_t)home)) return (int32_t)a;
+  return -1;
+}
+
 static void find_home(Lower *l, Val v) {
   Value *x = &l->v.at[v];
   x->space = space_of(l, v);
@@ -48,7 +56,7 @@ static void find_home(Lower *l, Val v) {
   if (x->node.op == OP_scatter && x->node.attr.gather.axis != NO_VAL) x->home = -1;
   else if (is_contraction(x->node.op) && !(x->node.shape->axes >> x->home & 1)) {
     x->lane = lanes_can(l, v);
-    if (!x->lane) x->home = -1;
+    if (!x->lane) x->home = other_home(l, v, x->home);
   }
 }
 
@@ -137,9 +145,10 @@ static void cross(Lower *l, Val v, int32_t home, bool anywhere) {
   Value *x = &l->v.at[v];
   if (x->clear && x->node.nargs) {
     for (uint32_t i = 0; i < x->node.nargs; i++) cross(l, x->node.arg[i], home, anywhere);
-  } else if (reloads(l, v) && (x->home != home || anywhere)) {
-    x->clear = false;
+    return;
   }
+  if (reloads(l, v) && (x->home != home || anywhere)) x->clear = false;
+  x->fetched |= anywhere;
 }
 
 bool fetches_rows(const Lower *l, Val v, uint32_t arg) {
@@ -169,6 +178,7 @@ static void classify(Lower *l) {
       l->v.at[v].lane = into_it->lane, l->v.at[v].home = into_it->home;
     }
     l->v.at[v].clear = is_clear(l, v);
+    l->v.at[v].fetched = false;
   }
   for (uint32_t k = 0; k < l->order.n; k++) need_memory(l, l->order.at[k]);
   for (uint32_t k = 0; k < l->order.n; k++) {

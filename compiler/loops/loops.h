@@ -66,7 +66,7 @@ typedef enum {
   LI_CONST,         /* number */
   LI_OPTION,        /* option id */
   LI_COUNT,         /* size of axis, present or total */
-  LI_IOTA,          /* index of loop `at.at[0]`, as a number (particles: counted over all blocks; rows: over the batch) */
+  LI_IOTA,          /* index of loop `at.at[0]`, as a number (particles: counted over all blocks; rows: over the batch); kind2: of that place of plate `id`, the row of the data set */
   LI_LOAD,          /* buf at access; when `guard`, a computed index outside the buffer is clamped, and outside by a loop's or a constant index it is 0 */
   LI_OP,            /* elementwise op on earlier instructions */
   LI_RANDOM,        /* random draw; `at` are the value's own coordinates, `shape` its shape (see note [counter keys] in svi.h) */

@@ -36,6 +36,7 @@ typedef struct {
   bool         needed;
   bool         clear;             /* see note [clear] */
   bool         copy;              /* see note [copies] */
+  bool         fetched;           /* rows of it are read from anywhere: it lies in memory before that phase, and is not computed again there */
   bool         lane;              /* sums over its home's rows: whole only after the phase */
   bool         target;            /* others are computed into its buffer */
   bool         kept;              /* read by a later phase, or a root that is not left in the lanes */

@@ -117,6 +117,17 @@ static uint32_t index_value(Maker *m, const Index *ix) {
   return ix->plus ? op2(m, OP_add, v, number(m, ix->plus)) : v;
 }
 
+/* Along a plate an index is a place among the rows present, and the number asked for may be the row of the data set there. */
+static uint32_t iota_value(Maker *m, const Node *n, const Index *ix) {
+  int32_t axis = n->attr.along.axis;
+  if (axis < 0 || n->attr.along.dim == ALONG_PLACE || m->l->g->axis.at[axis].kind != AXIS_PLATE) return index_value(m, ix);
+  if (ix->kind != IX_LOOP || ix->plus) BUG("the row of the data set is asked for at another index than a loop's");
+  LoopInstr row = {.kind = LI_IOTA, .id = (uint32_t)axis, .kind2 = 1};
+  row.at.n = 1;
+  row.at.at[0] = *ix;
+  return add(m, row);
+}
+
 static Index shifted(Maker *m, Index ix, int32_t by) {
   if (ix.kind != IX_VALUE) {
     ix.plus += by;
@@ -240,7 +251,7 @@ static uint32_t ask_leaf(Maker *m, const Node *n, const Access *at) {
     case OP_option: return add(m, (LoopInstr){.kind = LI_OPTION, .id = n->attr.leaf.id});
     case OP_count:  return add(m, (LoopInstr){.kind = LI_COUNT, .id = n->attr.count.axis,
                                               .kind2 = n->attr.count.total});
-    case OP_iota:   return index_value(m, &at->at[0]);
+    case OP_iota:   return iota_value(m, n, &at->at[0]);
     default: BUG("`%s` is no leaf of a nest", op_name(n->op));
   }
 }
@@ -248,7 +259,10 @@ static uint32_t ask_leaf(Maker *m, const Node *n, const Access *at) {
 static uint32_t ask_gather(Maker *m, const Node *n, const Access *at, bool guard) {
   const Shape *y = n->shape, *t = lshape(m->l, n->arg[0]);
   Access where = joined(y, at, lshape(m->l, n->arg[1])), in;
-  Index found = {.kind = IX_VALUE, .value = ask(m, n->arg[1], &where, guard)}, dim[DIM_MAX];
+  const Node *index = lnode(m->l, n->arg[1]);
+  bool in_order = n->attr.gather.axis != NO_VAL && index->op == OP_iota && index->attr.along.dim == ALONG_PLACE;     /* the loop's own index */
+  Index found = in_order ? where.at[0] : (Index){.kind = IX_VALUE}, dim[DIM_MAX];
+  if (!in_order) found.value = ask(m, n->arg[1], &where, guard);
   const Index *own = &at->at[dims_place(y)];
   if (n->attr.gather.axis != NO_VAL) {
     in = with_dims(y, at, t, own);
@@ -257,7 +271,7 @@ static uint32_t ask_gather(Maker *m, const Node *n, const Access *at, bool guard
     for (uint32_t i = 0, j = 0; i < t->rank; i++) dim[i] = i == n->attr.gather.dim ? found : own[j++];
     in = with_dims(y, at, t, dim);
   }
-  return ask(m, n->arg[0], &in, true);
+  return ask(m, n->arg[0], &in, guard || !in_order);
 }
 
 /* The two factors of a dot, where its result's free dims are at `at` and the sum is over the dims `over`. */

@@ -161,7 +161,7 @@ static bool nearly_free(const Lower *l, Val v, uint32_t *rows, double *size) {
 bool recomputed(const Lower *l, Val v, int32_t axis) {
   const Value *x = &l->v.at[v];
   if (x->clear) return true;
-  if (axis < 0 || x->home != axis || x->lane) return false;
+  if (axis < 0 || x->home != axis || x->lane || x->fetched) return false;
   if (reloads(l, v)) return true;
   if (!is_elementwise(l, v) || x->target || op_cost(l, v) > 2) return false;
   uint32_t rows = 0;

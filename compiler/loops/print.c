@@ -77,7 +77,7 @@ static void print_instr(const LoopProgram *p, const LoopInstr *i, uint32_t numbe
     case LI_CONST:  fprintf(out, "%.9g", i->number); break;
     case LI_OPTION: fprintf(out, "option %u", i->id); break;
     case LI_COUNT:  fprintf(out, "count %s%s", i->kind2 ? "all " : "", axis_name(p, i->id)); break;
-    case LI_IOTA:   fputs("index ", out), print_index(&i->at.at[0], out); break;
+    case LI_IOTA:   fputs(i->kind2 ? "row " : "index ", out), print_index(&i->at.at[0], out); break;
     case LI_INSIDE: fprintf(out, "%d <= ", i->lo), print_index(&i->at.at[0], out),
         fprintf(out, " < %d", i->hi); break;
     case LI_LOAD:   fprintf(out, "b%u", i->buf), print_access(&i->at, out),

@@ -75,7 +75,9 @@ static void check_access(Check *c, const Nest *n, uint32_t number) {
     if (ix->kind != IX_LOOP || i->guard || i->kind == LI_RANDOM) continue;
     const Loop *l = &n->loop[ix->loop];
     if (size == 0) {
-      if (l->kind == LOOP_SIZE || l->axis != a || ix->plus)
+      /* rows of one plate may be read at the rows of another axis over them, where they lie in memory as a whole */
+      bool own = l->axis == a || (axis_rows(c->p->entry->graph, l->axis) == axis_rows(c->p->entry->graph, a) && i->kind == LI_LOAD && buffer(c, i->buf)->kind != BUF_CHUNK);
+      if (l->kind == LOOP_SIZE || !own || ix->plus)
         wrong(c, "%%%u: axis %u is not walked by its own loop", number, a);
     } else if (l->kind != LOOP_SIZE || ix->plus < 0 || l->size + (uint64_t)ix->plus > size) {
       wrong(c, "%%%u: loop %u leaves a size of %llu", number, ix->loop, (unsigned long long)size);

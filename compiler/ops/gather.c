@@ -5,6 +5,9 @@
  * plate, unless the index does.  The index is a scalar event: the position of the row among those present, so
  * a plate that others point into is present as a whole.
  *
+ * Read at the place of each row of another axis over the same rows (`m in image`), a gather only gives the axis another
+ * name, and so does its adjoint.
+ *
  * scatter adds dy to where gather would have read: its result has the table's shape, and is summed over every
  * axis of dy and index that the table lacks. */
 #include "op.h"
@@ -27,11 +30,29 @@ static Val gather_of_expand(Graph *g, const Node *t, uint32_t dim) {
   return graph_expand_axes(g, graph_expand(g, t->arg[0], rest, left->rank, left->dim), t->attr.expand.axes);
 }
 
+uint32_t axis_rows(const Graph *g, uint32_t axis) {
+  return g->axis.at[axis].again ? g->axis.at[axis].again - 1 : axis;
+}
+Val graph_rows(Graph *g, Val a, uint32_t from, uint32_t to) { return graph_gather(g, a, graph_place(g, to), 0, from); }
+
+/* The axis of the same rows that a gather reads at in order; NO_VAL when it is none. */
+static uint32_t gather_renames(const Graph *g, const Node *n) {
+  const Node *i = node_of(g, n->arg[1]);
+  if (!along_axis(n) || i->op != OP_iota || i->attr.along.axis < 0 || i->attr.along.dim != ALONG_PLACE) return NO_VAL;
+  uint32_t to = (uint32_t)i->attr.along.axis;
+  return axis_rows(g, to) == axis_rows(g, n->attr.gather.axis) ? to : NO_VAL;
+}
+
 Val graph_gather(Graph *g, Val table, Val index, uint32_t dim, uint32_t axis) {
   Node t = *node_of(g, table), i = *node_of(g, index);
   double k;
   if (i.shape->rank) BUG("gather by an index that is not a scalar event");
   if (axis != NO_VAL && !(t.shape->axes >> axis & 1)) return table;
+  if (axis != NO_VAL && t.op == OP_gather) {            /* to another axis over the same rows, and back */
+    uint32_t to = gather_renames(g, &t);
+    Node back = {.nargs = 2, .arg = (Val[]){table, index}, .attr = gather_attr(dim, axis)};
+    if (to == axis && gather_renames(g, &back) == t.attr.gather.axis) return t.arg[0];
+  }
   if (axis == NO_VAL) {
     if (dim >= t.shape->rank) BUG("gather along a dim that is not there");
     if (graph_is_const(g, index, &k) && k >= 0 && k < t.shape->dim[dim] && k == floor(k))
@@ -91,8 +112,13 @@ static Val scatter_copy(Graph *to, const Graph *from, const Node *n, const Val *
 
 static void gather_grad(Graph *g, Val y, Val dy, Val *d) {
   Node n = *node_of(g, y);
-  d[0] = graph_scatter(g, dy, n.arg[1], n.attr.gather.dim, n.attr.gather.axis, shape_of(g, n.arg[0]));
+  uint32_t to = gather_renames(g, &n);
   d[1] = NO_VAL;
+  if (to != NO_VAL && !(shape_of(g, n.arg[0])->axes >> to & 1)) {
+    d[0] = graph_rows(g, dy, to, n.attr.gather.axis);
+    return;
+  }
+  d[0] = graph_scatter(g, dy, n.arg[1], n.attr.gather.dim, n.attr.gather.axis, shape_of(g, n.arg[0]));
 }
 
 /* dt at every place that was added, summed over the axes along which dy was the same. */

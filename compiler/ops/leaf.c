@@ -133,7 +133,8 @@ const Op op_count = {
   .name = "count", .nargs = 0, .shape = count_shape, .range = count_range, .copy = count_copy,
   .grad = no_grad, .obstacle = no_arguments, .eval = count_eval, .print = count_print, .read = count_read };
 
-/* ---- iota: 0, 1, ... along a dim; along an axis the index, which for a plate is the row of the data set */
+/* ---- iota: 0, 1, ... along a dim; along an axis the index, which for a plate is the row of the data set, or its place among the rows
+ * present (what a gather along the plate takes) */
 Val graph_iota(Graph *g, uint32_t size) {
   Attr at = attr_none();
   at.along.axis = -1;
@@ -142,7 +143,13 @@ Val graph_iota(Graph *g, uint32_t size) {
 Val graph_iota_axis(Graph *g, uint32_t axis) {
   Attr at = attr_none();
   at.along.axis = (int32_t)axis;
-  at.along.dim = -1;
+  at.along.dim = ALONG_ROW;
+  return graph_add(g, OP_iota, 0, NULL, at, NULL);
+}
+Val graph_place(Graph *g, uint32_t axis) {
+  Attr at = attr_none();
+  at.along.axis = (int32_t)axis;
+  at.along.dim = g->axis.at[axis].kind == AXIS_PLATE ? ALONG_PLACE : ALONG_ROW;
   return graph_add(g, OP_iota, 0, NULL, at, NULL);
 }
 static const Shape *iota_shape(Graph *g, const Node *n) {
@@ -160,28 +167,29 @@ static Range iota_range(const Graph *g, const Node *n) {
 }
 static Val iota_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {
   (void)from, (void)arg;
-  return n->attr.along.axis < 0 ? graph_iota(to, n->shape->dim[0])
-      : graph_iota_axis(to, (uint32_t)n->attr.along.axis);
+  if (n->attr.along.axis < 0) return graph_iota(to, n->shape->dim[0]);
+  return n->attr.along.dim == ALONG_PLACE ? graph_place(to, (uint32_t)n->attr.along.axis) : graph_iota_axis(to, (uint32_t)n->attr.along.axis);
 }
 static bool iota_eval(Eval *e, Val y) {
   const Node *n = node_of(e->g, y);
   double *out = eval_value(e, y);
   for (uint64_t i = 0; i < e->out->size[y]; i++)
-    out[i] = (double)(n->attr.along.axis < 0 ? i : eval_row(e, (uint32_t)n->attr.along.axis, i));
+    out[i] = (double)(n->attr.along.axis < 0 || n->attr.along.dim == ALONG_PLACE ? i : eval_row(e, (uint32_t)n->attr.along.axis, i));
   return true;
 }
 static void iota_print(const Graph *g, const Node *n, FILE *out) {
   if (n->attr.along.axis < 0) return;
-  fputs(" along ", out);
+  fputs(n->attr.along.dim == ALONG_PLACE ? " place " : " along ", out);
   print_axis(g, (uint32_t)n->attr.along.axis, out);
 }
 static bool iota_read(TextIn *in, Node *n) {
   uint32_t axis;
   n->attr.along.axis = -1;
-  if (!text_word(in, "along")) return true;
+  bool place = text_word(in, "place");
+  if (!place && !text_word(in, "along")) return true;
   if (!text_axis(in, &axis)) return false;
   n->attr.along.axis = (int32_t)axis;
-  n->attr.along.dim = -1;
+  n->attr.along.dim = place ? ALONG_PLACE : ALONG_ROW;
   return true;
 }
 const Op op_iota = {

@@ -47,7 +47,6 @@ static inline Attr attr_none(void) { Attr a; memset(&a, 0, sizeof a); return a; 
 Val graph_node(Graph *g, OpKind op, uint32_t nargs, const Val *arg, Attr attr, const Shape *asked);
 /* ... a BUG then */
 Val graph_add (Graph *g, OpKind op, uint32_t nargs, const Val *arg, Attr attr, const Shape *asked);
-Val graph_scatter(Graph *g, Val dy, Val index, uint32_t dim, uint32_t axis, const Shape *s);
 Val graph_transpose(Graph *g, Val a);                         /* swaps the dims of a matrix */
 Val graph_elementwise(Graph *g, OpKind op, const Val *arg);
 /* rules.c: something simpler, or NO_VAL; may reorder arg */

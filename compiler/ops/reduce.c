@@ -107,19 +107,22 @@ Val graph_reduce(Graph *g, ReduceKind k, Val a, AxisSet axes, uint32_t dims) {
   return graph_add(g, OP_reduce, 1, &a, at, NULL);
 }
 
+/* Plates and particles; the rows that a variable runs over (`m in image`) are an index. */
+static bool is_rows(const Graph *g, uint32_t axis) { return g->axis.at[axis].kind != AXIS_INDEX && !g->axis.at[axis].again; }
+
 /* The rows of a template's value are not known until it is copied (a guide's value may gain particles), so
  * this keeps the wish. */
 Val graph_reduce_rows(Graph *g, ReduceKind k, bool mean, Val a) {
   Attr at = attr_none();
   for (uint32_t i = 0; i < g->axis.n; i++)
-    if (g->axis.at[i].kind != AXIS_INDEX) at.reduce.axes |= axes_of(g, a) & (AxisSet)1 << i;
+    if (is_rows(g, i)) at.reduce.axes |= axes_of(g, a) & (AxisSet)1 << i;
   at.reduce.kind = (uint8_t)k, at.reduce.rows = true, at.reduce.mean = mean;
   return graph_add(g, OP_reduce, 1, &a, at, NULL);
 }
 static Val rows_resolved(Graph *g, const Node *n, Val a) {
   AxisSet axes = 0;
   for (uint32_t i = 0; i < g->axis.n; i++)
-    if (g->axis.at[i].kind != AXIS_INDEX) axes |= axes_of(g, a) & (AxisSet)1 << i;
+    if (is_rows(g, i)) axes |= axes_of(g, a) & (AxisSet)1 << i;
   Val v = graph_reduce(g, (ReduceKind)n->attr.reduce.kind, a, axes, 0);
   for (uint32_t i = 0; i < g->axis.n && !n->attr.reduce.mean && n->attr.reduce.kind == REDUCE_SUM; i++)      /* of a minibatch: N / B of the rows there are */
     if ((axes >> i & 1) && g->axis.at[i].kind == AXIS_PLATE)

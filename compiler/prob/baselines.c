@@ -55,6 +55,12 @@ static Val as_seen(Lower *l, const Goal *goal, const Signal *s, const ScaledPart
     if (!(own >> a & 1)) v = graph_reduce(g, REDUCE_SUM, v, (AxisSet)1 << a, 0);
     v = op2(l, OP_div, v, graph_count(g, a, false));
   }
+  if (s->index != NO_VAL) {                                 /* each user's: the sum over its ratings */
+    AxisSet at = shape_of(g, s->index)->axes;
+    const Shape *shape = shape_of(g, v);
+    v = graph_scatter(g, v, s->index, 0, s->axis, graph_shape(g, (shape->axes & ~at) | (AxisSet)1 << s->axis, shape->rank, shape->dim));
+    if (at & batch) v = op2(l, OP_div, v, graph_count(g, (uint32_t)goal->axis, false));
+  }
   AxisSet beyond = shape_of(g, v)->axes & ~own & ~batch;
   if (beyond) v = graph_reduce(g, REDUCE_SUM, v, beyond, 0);
   bool rows = shape_of(g, v)->axes & batch;

@@ -187,6 +187,7 @@ static void add_out(Lower *l, Entry *e, Name name, Val v) {
   vec_push(l->p->t->arena, &e->outs, root);
 }
 static void add_site(Lower *l, Entry *e, Env *env, const Site *site, bool draw) {
+  if (site->shape->axes & ~(e->axis >= 0 ? (AxisSet)1 << e->axis : 0)) return;        /* rows of another plate */
   if (draw) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
   DistValue d = lower_dist(l, env, &site->dist, false);
   Val mean = dist_member(l->p->t, l->g, &d, "mean", NO_VAL, NULL, 0);
@@ -291,7 +292,7 @@ static void build_tables(Prob *p, Lowered *out) {
   SviAxis *axes = arena_alloc(t->arena, (t->graph->axis.n + 1) * sizeof *axes);
   for (uint32_t i = 0; i < t->graph->axis.n; i++) {
     const Axis *a = &t->graph->axis.at[i];
-    axes[i] = (SviAxis){.name = a->name, .parent = a->parent, .ordered = a->ordered, .kind = (uint8_t)a->kind, .fallback = a->size};
+    axes[i] = (SviAxis){.name = a->name, .parent = a->parent, .ordered = a->ordered, .kind = (uint8_t)a->kind, .fallback = a->size, .again = (int32_t)a->again};
     if (a->kind == AXIS_PARTICLE && i < t->axes.n) axes[i].fallback = t->axes.at[i].fallback;
   }
   m->naxis = (int32_t)t->graph->axis.n, m->axis = axes;
@@ -301,7 +302,7 @@ static void build_tables(Prob *p, Lowered *out) {
     const DataVar *d = &t->data.at[i];
     if (d->column < 0) continue;
     SviColumn c = {.name = d->name, .type = d->type, .axis = -1, .rank = (int32_t)d->shape->rank, .dim = d->shape->dim, .size = shape_event_size(d->shape),
-                   .range = {d->range.lo, d->range.hi, d->range.lo_open, d->range.hi_open, d->range.whole}, .place = place_of(t, d->span)};
+                   .range = {d->range.lo, d->range.hi, d->range.lo_open, d->range.hi_open, d->range.whole}, .place = place_of(t, d->span), .points = d->points};
     for (uint32_t a = 0; a < t->graph->axis.n; a++)
       if (d->shape->axes >> a & 1) c.axis = (int32_t)a;
     columns[d->column] = c;

@@ -145,9 +145,9 @@ static bool scalar_body(Work *w, const Site *site, Val elem) {
   return false;
 }
 
-static void note_signal(Work *w, Env *e, uint32_t i, Val value) {
+static void note_signal(Work *w, Env *e, uint32_t i, Val value, Val index, uint32_t axis) {
   if (!w->signals) return;
-  Signal s = {e, i, value, NO_VAL, 0};
+  Signal s = {e, i, value, NO_VAL, 0, index, axis};
   vec_push(w->l->p->t->arena, w->signals, s);
 }
 static void by_score(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
@@ -158,8 +158,11 @@ static void by_score(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   bool each = via != VIA_REINFORCE && !w->body.vector && pointwise(l, elem, z) && shape_of(l->g, lq)->rank == shape_of(l->g, elem)->rank;
   Val t = stop(l, each ? elem : whole(w, elem));
   if (!each) lq = total(l, lq);
+  Val index = NO_VAL;
+  uint32_t axis = 0;
+  if (via != VIA_REINFORCE) lq = score_at_rows(l, elem, z, lq, &index, &axis);
   add_to(l, rest, whole(w, op2(l, OP_mul, t, sum_beyond(l, zero_of(l, lq), axes_of(l, t)))));
-  if (via != VIA_REINFORCE) note_signal(w, e, i, t);
+  if (via != VIA_REINFORCE) note_signal(w, e, i, t, index, axis);
 }
 
 /* Leave-one-out baselines for log_sum_exp over K weights u_k (Mnih, Rezende 2016): for each k the value with u_k replaced by the mean of
@@ -205,7 +208,7 @@ static void by_muprop(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   signal = stop(l, over_count(l, signal, beyond));
   Val lq = total(l, log_q(l, e, i));
   add_to(l, rest, op2(l, OP_mul, signal, sum_beyond(l, zero_of(l, lq), axes_of(l, signal))));
-  note_signal(w, e, i, signal);
+  note_signal(w, e, i, signal, NO_VAL, 0);
 }
 
 /* Antithetic pair (b1, b0) of a Bernoulli with log odds a (Dong, Mnih, Tucker 2020): 1/2 (t(b1) - t(b0)) (b1 - b0) sigmoid(|a|) grad a */

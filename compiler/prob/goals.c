@@ -58,9 +58,33 @@ static bool path_has(const Path *path, const Program *program) {
 static Part with_scale(Walk *w, Part base, Val scale) {
   Part out = base;
   out.scales.at = NULL, out.scales.n = out.scales.cap = 0;
-  for (uint32_t i = 0; i < base.scales.n; i++) vec_push(w->p->t->arena, &out.scales, base.scales.at[i]);
+  out.under.at = NULL, out.under.n = out.under.cap = 0;
+  for (uint32_t i = 0; i < base.scales.n; i++) {
+    vec_push(w->p->t->arena, &out.scales, base.scales.at[i]);
+    vec_push(w->p->t->arena, &out.under, base.under.at[i]);
+  }
   vec_push(w->p->t->arena, &out.scales, scale);
+  vec_push(w->p->t->arena, &out.under, base.sums);
   return out;
+}
+
+/* A factor between two sums that varies over an axis of the inner one: `sum(each a) w * sum(each b) t` with w for each a and b. */
+static bool sums_clash(const Graph *g, const Part *base, AxisSet axes) {
+  for (uint32_t i = 0; i < base->scales.n; i++) {
+    AxisSet varies = shape_of(g, base->scales.at[i])->axes;
+    if ((varies & axes) && (varies & base->under.at[i])) return true;
+  }
+  return false;
+}
+
+/* log_mean_exp over rows: the log of how many there are belongs to each value, of which an inner plate may have many. */
+static bool is_mean_of_rows(const Graph *g, const Node *n) {
+  bool first = node_of(g, n->arg[1])->op == OP_log;         /* the log sum; else what is taken from the log of the count */
+  const Node *sum = node_of(g, n->arg[!first]);
+  if (node_of(g, n->arg[first])->op != OP_log || sum->op != OP_reduce || sum->attr.reduce.kind != REDUCE_LOGSUMEXP) return false;
+  for (uint32_t a = 0; a < g->axis.n; a++)
+    if ((sum->attr.reduce.axes >> a & 1) && g->axis.at[a].kind == AXIS_PLATE) return true;
+  return false;
 }
 
 static void walk(Walk *w, Val v, Part base) {
@@ -107,7 +131,11 @@ static void walk(Walk *w, Val v, Part base) {
   negative.sign = -base.sign;
   switch (n.op) {
     case OP_add: walk(w, n.arg[0], base); walk(w, n.arg[1], base); return;
-    case OP_sub: walk(w, n.arg[0], base); walk(w, n.arg[1], negative); return;
+    case OP_sub:
+      if (is_mean_of_rows(g, &n)) break;
+      walk(w, n.arg[0], base);
+      walk(w, n.arg[1], negative);
+      return;
     case OP_neg: walk(w, n.arg[0], negative); return;
     case OP_mul:
       if (!has_terms(t, n.arg[0]) && has_terms(t, n.arg[1])) { walk(w, n.arg[1], with_scale(w, base, n.arg[0])); return; }
@@ -117,7 +145,7 @@ static void walk(Walk *w, Val v, Part base) {
       if (!has_terms(t, n.arg[1]) && has_terms(t, n.arg[0])) { walk(w, n.arg[0], with_scale(w, base, graph_op1(g, OP_recip, n.arg[1]))); return; }
       break;
     case OP_reduce:
-      if (n.attr.reduce.kind == REDUCE_SUM && n.attr.reduce.dims == 0) {
+      if (n.attr.reduce.kind == REDUCE_SUM && n.attr.reduce.dims == 0 && !sums_clash(g, &base, n.attr.reduce.axes)) {
         base.sums |= n.attr.reduce.axes;
         walk(w, n.arg[0], base);
         return;
@@ -153,7 +181,7 @@ static int batch_plate(const Prob *p, Val objective) {
   for (int pass = 0; pass < 2; pass++) {
     AxisSet from = pass ? axes : observed;
     for (int i = (int)p->t->graph->axis.n - 1; i >= 0; i--)
-      if ((from >> i & 1) && p->t->graph->axis.at[i].kind == AXIS_PLATE && p->t->graph->axis.at[i].parent < 0) return i;
+      if ((from >> i & 1) && p->t->graph->axis.at[i].kind == AXIS_PLATE && p->t->graph->axis.at[i].parent < 0 && !p->t->graph->axis.at[i].again) return i;
   }
   return -1;
 }
@@ -170,6 +198,12 @@ static void add_goal(Prob *p, Name name, bool report, bool maximize, Val objecti
   Goal goal = {.name = name, .report = report, .maximize = maximize, .objective = objective, .axis = batch_plate(p, objective), .span = span};
   Walk w = {p, &goal};
   walk(&w, objective, (Part){.sign = 1, .span = span});
+  for (uint32_t i = 0; i < goal.parts.n; i++) {
+    const Part *part = &goal.parts.at[i];
+    AxisSet axes = part->kind == PART_VALUE ? 0 : part->site->shape->axes;
+    for (uint32_t k = 0; k < part->scales.n; k++) axes |= shape_of(p->t->graph, part->scales.at[k])->axes;
+    if (!types_pairs_apart(p->t, part->kind == PART_VALUE ? part->value : NO_VAL, axes, part->span.end ? part->span : span)) break;
+  }
   for (uint32_t i = 0; i < goal.parts.n && !report; i++) {      /* away from the data? */
     const Part *part = &goal.parts.at[i];
     if (part->kind != PART_LOG_DENSITY || !part->site->observed || part->scales.n || (part->sign > 0) == maximize) continue;

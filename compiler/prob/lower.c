@@ -287,10 +287,16 @@ static Val part_elements(Lower *l, Env *env, const void *of) {
 Val lower_part(Lower *l, const Part *part, Signals *signals) {
   Env *env = env_of(l, part->path);
   uint32_t before = signals ? signals->n : 0;
-  Val v = expect(l, env, NULL, (Body){part_elements, part, false}, signals), factor = graph_const(l->g, part->sign);
+  Val v = expect(l, env, NULL, (Body){part_elements, part, false}, signals), factor = graph_const(l->g, part->sign), inside = graph_const(l->g, 1);
+  for (uint32_t i = 0; i < part->scales.n; i++) {          /* factors that vary over a sum around them come before it */
+    bool varies = shape_of(l->p->t->graph, part->scales.at[i])->axes & part->under.at[i];
+    Val *by = varies ? &inside : &factor;
+    *by = graph_op2(l->g, OP_mul, *by, copy_in(l, NULL, part->scales.at[i]));
+  }
+  v = graph_op2(l->g, OP_mul, v, inside);
   if (part->sums) v = graph_reduce(l->g, REDUCE_SUM, v, part->sums, 0);
-  for (uint32_t i = 0; i < part->scales.n; i++) factor = graph_op2(l->g, OP_mul, factor, copy_in(l, NULL, part->scales.at[i]));
   v = graph_op2(l->g, OP_mul, v, factor);
+  factor = graph_op2(l->g, OP_mul, inside, factor);
   /* particles that nothing reduced: their mean is the estimate */
   for (uint32_t a = 0; a < l->g->axis.n; a++)
     if (l->g->axis.at[a].kind == AXIS_PARTICLE && (shape_of(l->g, v)->axes >> a & 1))

@@ -56,12 +56,16 @@ bool      env_has   (const Env *env, Via via);
 /* What stands under the expectations: can be made again in another environment. */
 typedef struct { Val (*make)(Lower *l, Env *env, const void *of); const void *of; bool vector; /* not to be summed over its event */ } Body;
 /* What a score-function draw is multiplied by: see note [baselines]. */
-typedef struct { Env *env; uint32_t draw; Val value, factor; uint32_t part; } Signal;
+typedef struct { Env *env; uint32_t draw; Val value, factor; uint32_t part; Val index; uint32_t axis; /* value's rows see row `index` of this plate of the draw; NO_VAL: its own */ } Signal;
 typedef VEC(Signal) Signals;
 /* The body's elements summed over the event, with the expectation over all draws from `env` out to `last` taken so that its
  * gradient is estimated as the sites ask. */
 Val       expect(Lower *l, Env *env, const Env *last, Body body, Signals *signals);
 Val       lower_part(Lower *l, const Part *part, Signals *signals);
+
+/* ---- pairs.c */
+/* log_q at the rows of a draw that t sees: of a rating its user's.  `index` is which, along the plate `axis`, or NO_VAL. */
+Val       score_at_rows(Lower *l, Val t, Val draw, Val log_q, Val *index, uint32_t *axis);
 
 /* ---- baselines.c */
 typedef struct { AxisSet plates; bool whole; } ScaledPart;                  /* of entries.c, note [scale] */

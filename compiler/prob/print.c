@@ -111,7 +111,7 @@ static char *info_json(const Prob *p, const Lowered *l) {
   cJSON *plates = cJSON_AddArrayToObject(root, "plates"), *data = cJSON_AddArrayToObject(root, "data"), *sites = cJSON_AddArrayToObject(root, "sites"),
         *params = cJSON_AddArrayToObject(root, "parameters"), *entries = cJSON_AddArrayToObject(root, "entries");
   for (uint32_t i = 0; i < t->graph->axis.n; i++)
-    if (t->graph->axis.at[i].kind == AXIS_PLATE) cJSON_AddItemToArray(plates, cJSON_CreateString(t->graph->axis.at[i].name));
+    if (t->graph->axis.at[i].kind == AXIS_PLATE && !t->graph->axis.at[i].again) cJSON_AddItemToArray(plates, cJSON_CreateString(t->graph->axis.at[i].name));
   for (uint32_t i = 0; i < t->data.n; i++) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "name", t->data.at[i].name);

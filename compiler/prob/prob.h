@@ -8,7 +8,7 @@
  * lower.c then turns each goal into an Entry: a tensor graph with roots.
  *
  * Read: prob.h, goals.c (objectives to sums), choose.c (which estimator), print.c, lower.c (to graphs), draws.c, estimators.c,
- * baselines.c, entries.c (what a trainer needs). */
+ * pairs.c, baselines.c, entries.c (what a trainer needs). */
 #ifndef SVIC_PROB_H
 #define SVIC_PROB_H
 #include "../types/types.h"
@@ -28,6 +28,7 @@ typedef struct {
   PartKind    kind;
   double      sign;                   /* +1, -1 */
   VEC(Val)    scales;                 /* factors without random terms (options, constants), in the template */
+  VEC(AxisSet) under;                 /* ... of each, the sums around it: `sum(each row) w * t` */
   const Path *path;                   /* NULL: under no expectation */
   AxisSet     sums;                   /* axes summed by the objective itself, inside the path */
   Site       *site, *against;         /* LOG_DENSITY, KL, ENTROPY */

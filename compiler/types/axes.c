@@ -61,11 +61,12 @@ static Val index_one(Checker *c, Scope *s, Val v, uint32_t dim, const Arg *a, bo
     diag_mark(diag_at(c->diag, E0305, a->span, "an index must be a scalar"), "%s", shape_text(c, n->shape));
     return NO_VAL;
   }
-  /* an index variable of a comprehension, perhaps shifted: (iota over its axis) + 1 */
+  /* an index variable of a comprehension: its axis' index + the first of its range */
   if (n->op == OP_add && node_of(c->g, n->arg[1])->op == OP_const && node_of(c->g, n->arg[0])->op == OP_iota && node_of(c->g, n->arg[0])->attr.along.axis >= 0) {
-    uint32_t axis = (uint32_t)node_of(c->g, n->arg[0])->attr.along.axis;
-    if (c->g->axis.at[axis].kind == AXIS_INDEX && c->g->axis.at[axis].size == size && node_of(c->g, n->arg[1])->attr.number == 1 && !(sh->axes >> axis & 1))
-      return graph_to_axis(c->g, v, dim, axis);
+    uint32_t axis = (uint32_t)node_of(c->g, n->arg[0])->attr.along.axis, run = c->g->axis.at[axis].size;
+    double first = node_of(c->g, n->arg[1])->attr.number;
+    if (c->g->axis.at[axis].kind == AXIS_INDEX && first >= 1 && first == floor(first) && first - 1 + run <= size && !(sh->axes >> axis & 1))
+      return graph_to_axis(c->g, run == size ? v : graph_slice(c->g, v, dim, (uint32_t)first - 1, run), dim, axis);
   }
   Range r = n->range;
   if (!r.whole) {
@@ -92,8 +93,10 @@ static bool number_known(Checker *c, Scope *s, const Expr *e) {
 }
 
 static Value index_node(Checker *c, Scope *s, Val n, const Args *index, Span where, Span at) {
-  if (index->n > shape_of(c->g, n)->rank) {
-    uint32_t rank = shape_of(c->g, n)->rank;
+  uint32_t rows = 0;                                    /* indices that are row variables: they take no event axis */
+  for (uint32_t i = 0; i < index->n; i++) rows += row_variable(c, s, index->at[i].value) >= 0;
+  if (index->n - rows > shape_of(c->g, n)->rank) {
+    uint32_t rank = shape_of(c->g, n)->rank + rows;
     DiagItem *i = rank ? diag_at(c->diag, E0305, index->at[rank].span, "an index too many: `%s` has %u ax%s", source_words(c, where), rank, rank == 1 ? "is" : "es")
                        : diag_at(c->diag, E0305, index->at[0].span, "`%s` is a scalar and cannot be indexed", source_words(c, where));
     diag_label(i, where, "%s", shape_text(c, shape_of(c->g, n)));
@@ -102,6 +105,8 @@ static Value index_node(Checker *c, Scope *s, Val n, const Args *index, Span whe
   uint32_t dim = 0;
   for (uint32_t i = 0; i < index->n && n != NO_VAL; i++) {
     bool gone;
+    int row = row_variable(c, s, index->at[i].value);
+    if (row >= 0) { n = row_value(c, n, (uint32_t)row, where, index->at[i].span); continue; }
     n = index_one(c, s, n, dim, &index->at[i], &gone);
     if (!gone) dim++;
   }
@@ -118,10 +123,15 @@ Value eval_index(Checker *c, Scope *s, const Expr *e) {
   const Args *index = &e->as.index.args;
   for (uint32_t i = 0; i < index->n; i++)
     if (index->at[i].name) { diag_at(c->diag, E0305, index->at[i].span, "an index has no name"); return v_bad(e->span); }
+  int row = index->n == 1 ? row_variable(c, s, index->at[0].value) : -1;
   switch (v.kind) {
     case V_BAD: return v;
     case V_FAMILY: return family_member(c, s, v.as.family, base->kind == EX_NAME ? base->as.name : "this family", index, e->span);
     case V_SITES: {
+      if (row >= 0 && !v.row && (v.as.sites.key || program_site(v.as.sites.program, v.as.sites.base))) {
+        v.row = 1 + (uint32_t)row, v.span = e->span;
+        return v;
+      }
       if (v.as.sites.key || program_site(v.as.sites.program, v.as.sites.base)) {      /* one site: its value is indexed */
         Val n = value_node(c, v);
         return n == NO_VAL ? v_bad(e->span) : index_node(c, s, n, index, base->span, e->span);
@@ -151,6 +161,10 @@ Value eval_index(Checker *c, Scope *s, const Expr *e) {
       return member;
     }
     case V_DIST: {                                      /* Normal(0, 1)[50]: independent copies */
+      if (row >= 0) {
+        DistValue *of = row_dist(c, v.as.dist, (uint32_t)row, base->span, e->span);
+        return of ? (Value){.kind = V_DIST, .span = e->span, .as.dist = of} : v_bad(e->span);
+      }
       DistValue *d = NEW(c->arena, DistValue);
       *d = *v.as.dist;
       if (d->flow || d->mixture) {
@@ -166,7 +180,11 @@ Value eval_index(Checker *c, Scope *s, const Expr *e) {
       return (Value){.kind = V_DIST, .span = e->span, .as.dist = d};
     }
     case V_NODE: return index_node(c, s, v.as.node, index, base->span, e->span);
-    case V_FUNCTION: case V_PROGRAM: case V_MODULE: case V_RANGE: case V_DURATION: case V_SCHEDULE: case V_INIT: break;
+    case V_PROGRAM:
+      if (row < 0 || v.row) break;
+      v.row = 1 + (uint32_t)row, v.span = e->span;
+      return v;
+    case V_FUNCTION: case V_MODULE: case V_RANGE: case V_DURATION: case V_SCHEDULE: case V_INIT: break;
   }
   diag_at(c->diag, E0302, base->span, "%s cannot be indexed", value_kind_text(v));
   return v_bad(e->span);
@@ -187,25 +205,58 @@ static bool is_index(const Checker *c, Name name) {
   return false;
 }
 
-/* `i in M`: binds i to 1 + iota over a fresh index axis of size M. */
-static bool bind_index(Checker *c, Scope *s, Scope *inner, const Binder *b, uint32_t *axis) {
-  int32_t first = 1, last;
-  if (b->range->kind == EX_NAME && !scope_find(s, b->range->as.name) && plate_axis(c, b->range->as.name) >= 0) {
-    DiagItem *d = diag_at(c->diag, E0590, b->span, "an index that runs over the rows of a plate is not built yet");
-    diag_help(d, "`sum(each %s) ...` sums over the rows", b->range->as.name);
+/* An end of a range: a number, or a whole value whose least and greatest are known (`1..j-1`). */
+static bool range_end(Checker *c, Scope *s, const Expr *e, bool first, bool known, int32_t *out, Val *value) {
+  *value = NO_VAL;
+  if (known) return want_whole(c, s, e, out);
+  Val v = eval_node(c, s, e);
+  if (v == NO_VAL) return false;
+  const Node *n = node_of(c->g, v);
+  double end = first ? n->range.lo : n->range.hi;
+  if (n->shape->rank || !n->range.whole) {
+    diag_mark(diag_at(c->diag, E0303, e->span, "a whole number is wanted here"), n->shape->rank ? "%s" : "may be a fraction", shape_text(c, n->shape));
     return false;
   }
-  if (b->range->kind == EX_RANGE && !(number_known(c, s, b->range->as.range.first) && number_known(c, s, b->range->as.range.last))) {
-    DiagItem *d = diag_at(c->diag, E0590, b->range->span, "a range that depends on another index is not built yet");
-    diag_help(d, "run over the whole axis and leave out what is beyond: `sum(i in n) (i < j) * ...`");
+  if (fabs(end) > 1e9) {
+    DiagItem *d = diag_mark(diag_at(c->diag, E0303, e->span, "how far this range may reach is not known when compiled"), "range %s", range_text(c, n->range));
+    diag_help(d, "bound it: `min(%s, 50)`, or declare the data as `class[K]`", source_words(c, e->span));
     return false;
+  }
+  *out = (int32_t)end, *value = v;
+  return true;
+}
+
+/* `i in M`: binds i to 1 + iota over a fresh index axis of size M; `m in image`: see rows.c.  A range whose ends depend on other
+ * values becomes the longest it may be, and `mask` (1 inside) leaves out what is beyond; without room for a mask that is an error. */
+static bool bind_index(Checker *c, Scope *inner, const Binder *b, uint32_t *axis, Val *mask) {
+  int32_t first = 1, last;
+  Val from = NO_VAL, to = NO_VAL;
+  bool failed;
+  int plate = rows_plate(c, inner, b->range, &failed);
+  if (failed) return false;
+  if (plate >= 0 && !mask) {
+    DiagItem *item = diag_at(c->diag, E0407, b->span, "a plate cannot become an axis of an array: its size is not known when compiled");
+    diag_help(item, "reduce over it: `sum(%s in %s) ...`, `log_sum_exp(%s in %s) ...`", b->name, source_words(c, b->range->span), b->name, source_words(c, b->range->span));
+    return false;
+  }
+  if (plate >= 0) {
+    if (!bind_rows(c, inner, b, (uint32_t)plate, axis)) return false;
+    c->bound |= (AxisSet)1 << *axis;
+    return true;
   }
   if (b->range->kind == EX_RANGE) {
-    if (!want_whole(c, s, b->range->as.range.first, &first) || !want_whole(c, s, b->range->as.range.last, &last)) return false;
+    const Expr *e1 = b->range->as.range.first, *e2 = b->range->as.range.last;
+    bool known1 = number_known(c, inner, e1), known2 = number_known(c, inner, e2);
+    if (!mask && !(known1 && known2)) {
+      DiagItem *d = diag_at(c->diag, E0303, b->range->span, "the size of this array depends on another value");
+      diag_help(d, "a reduction may run to another index: `sum(%s in %s) ...`", b->name, source_words(c, b->range->span));
+      return false;
+    }
+    if (!range_end(c, inner, e1, true, known1, &first, &from) || !range_end(c, inner, e2, false, known2, &last, &to)) return false;
     if (b->range->as.range.by) { diag_at(c->diag, E0303, b->range->span, "an index runs by steps of 1 here"); return false; }
   } else {
     uint32_t size;
-    if (!want_size(c, s, b->range, &size)) return false;
+    if (!want_size(c, inner, b->range, &size)) return false;
     last = (int32_t)size;
   }
   if (last < first) { diag_at(c->diag, E0303, b->range->span, "this range is empty: %d..%d", first, last); return false; }
@@ -218,6 +269,9 @@ static bool bind_index(Checker *c, Scope *s, Scope *inner, const Binder *b, uint
   *axis = graph_axis(c->g, (Axis){.name = name, .kind = AXIS_INDEX, .size = (uint32_t)(last - first + 1), .parent = -1});
   Val at = graph_op2(c->g, OP_add, graph_iota_axis(c->g, *axis), graph_const(c->g, first));
   scope_bind(c, inner, b->name, v_node(at, b->name_span), b->name_span);
+  c->g->span = b->range->span;
+  if (from != NO_VAL) *mask = graph_op2(c->g, OP_mul, *mask, graph_op2(c->g, OP_le, from, at));
+  if (to   != NO_VAL) *mask = graph_op2(c->g, OP_mul, *mask, graph_op2(c->g, OP_le, at, to));
   return true;
 }
 
@@ -225,7 +279,7 @@ Value eval_comprehension(Checker *c, Scope *s, const Expr *e) {
   const Binders *bs = &e->as.comprehension.binders;
   Scope *inner = scope_new(c, s, NULL);
   uint32_t axis[DIM_MAX];
-  AxisSet outer = c->indices;
+  AxisSet outer = c->indices, bound = c->bound;
   if (bs->n > DIM_MAX) { diag_at(c->diag, E0304, e->span, "a value may have at most %d event axes", DIM_MAX); return v_bad(e->span); }
   for (uint32_t i = 0; i < bs->n; i++) {
     if (bs->at[i].each) {
@@ -233,11 +287,11 @@ Value eval_comprehension(Checker *c, Scope *s, const Expr *e) {
       diag_help(item, "reduce over it: `sum(each %s) ...`, `mean(each %s) ...`", bs->at[i].name, bs->at[i].name);
       return v_bad(e->span);
     }
-    if (!bind_index(c, s, inner, &bs->at[i], &axis[i])) return v_bad(e->span);
+    if (!bind_index(c, inner, &bs->at[i], &axis[i], NULL)) { c->bound = bound; return v_bad(e->span); }
   }
   for (uint32_t i = 0; i < bs->n; i++) c->indices |= (AxisSet)1 << axis[i];
   Val v = eval_node(c, inner, e->as.comprehension.body);
-  c->indices = outer;
+  c->indices = outer, c->bound = bound;
   if (v == NO_VAL) return v_bad(e->span);
   if (shape_of(c->g, v)->rank + bs->n > DIM_MAX) { diag_at(c->diag, E0304, e->span, "a value may have at most %d event axes", DIM_MAX); return v_bad(e->span); }
   c->g->span = e->span;
@@ -252,6 +306,16 @@ static ReduceKind reduce_kind(Name reducer, bool *mean) {
   if (reducer == name_of("min")) return REDUCE_MIN;
   if (reducer == name_of("log_sum_exp") || reducer == name_of("log_mean_exp")) return REDUCE_LOGSUMEXP;
   return REDUCE_SUM;
+}
+
+static double identity_of(ReduceKind k) {
+  switch (k) {
+    case REDUCE_SUM:       return 0;
+    case REDUCE_PROD:      return 1;
+    case REDUCE_MIN:       return INFINITY;
+    case REDUCE_MAX: case REDUCE_LOGSUMEXP: return -INFINITY;
+  }
+  return 0;
 }
 
 /* Divides a sum (or shifts a log sum) by how many there were. */
@@ -294,35 +358,43 @@ Value eval_reduce(Checker *c, Scope *s, const Expr *e) {
     return v_node(v, e->span);                          /* sum of a scalar is itself */
   }
   Scope *inner = scope_new(c, s, NULL);
-  AxisSet axes = 0;
+  AxisSet axes = 0, outer = c->indices, bound = c->bound, open = c->open;
+  Val mask = graph_const(c->g, 1);
   bool all = false;
   for (uint32_t i = 0; i < bs->n; i++) {
     uint32_t axis;
     if (!bs->at[i].each) {
-      if (!bind_index(c, s, inner, &bs->at[i], &axis)) return v_bad(e->span);
+      if (!bind_index(c, inner, &bs->at[i], &axis, &mask)) { c->bound = bound; return v_bad(e->span); }
       axes |= (AxisSet)1 << axis;
     } else if (bs->at[i].name == name_of("plate")) {
       all = true;
     } else {
       int p = plate_axis(c, bs->at[i].name);
       if (p < 0) {
+        c->bound = bound;
         DiagItem *d = diag_at(c->diag, E0202, bs->at[i].name_span, "there is no plate `%s`", bs->at[i].name);
         diag_help(d, "declare it: `plate %s`", bs->at[i].name);
         return v_bad(e->span);
       }
       axes |= (AxisSet)1 << p;
+      c->open |= (AxisSet)1 << p;
     }
   }
-  AxisSet outer = c->indices;
   for (uint32_t a = 0; a < c->g->axis.n; a++)
     if ((axes >> a & 1) && c->g->axis.at[a].kind == AXIS_INDEX) c->indices |= (AxisSet)1 << a;
   Val v = eval_node(c, inner, e->as.reduce.body);
-  c->indices = outer;
+  c->indices = outer, c->bound = bound, c->open = open;
   if (v == NO_VAL) return v_bad(e->span);
   Range of = node_of(c->g, v)->range;
   c->g->span = e->span;
   if (all) return v_node(graph_reduce_rows(c->g, k, mean, v), e->span);
+  bool masked = node_of(c->g, mask)->op != OP_const;
+  if (masked) v = graph_op3(c->g, OP_select, mask, v, graph_const(c->g, identity_of(k)));
   v = graph_reduce(c->g, k, v, axes, 0);
+  if (masked && mean) {                                 /* an empty range counts as one element that is nothing */
+    Val count = graph_op2(c->g, OP_max, graph_reduce(c->g, REDUCE_SUM, mask, axes, 0), graph_const(c->g, 1));
+    return v_node(by_count(c, k, v, count), e->span);
+  }
   for (uint32_t a = 0; a < c->g->axis.n; a++) {
     if (!(axes >> a & 1)) continue;
     if (mean) v = by_count(c, k, v, graph_count(c->g, a, false));

@@ -235,7 +235,7 @@ Value decl_value(Checker *c, Module *m, const Decl *d, Span at) {
     }
     case DE_DATA:
       for (uint32_t i = 0; i < c->t->data.n; i++)
-        if (c->t->data.at[i].name == d->name) {
+        if (c->t->data.at[i].name == d->name && !c->t->data.at[i].points) {
           c->t->data.at[i].used = true;
           if (c->t->data.at[i].failed) return v_bad(at);
           c->g->span = d->name_span;
@@ -281,12 +281,13 @@ static void declare_plates(Checker *c) {
     graph_axis(c->g, (Axis){.name = d->name, .kind = AXIS_PLATE, .parent = parent, .ordered = d->as.plate.ordered});
     SviAxis a = {.name = d->name, .parent = parent, .ordered = d->as.plate.ordered};
     vec_push(c->arena, &c->t->axes, a);
+    if (d->as.plate.of.n > 1) links_declare(c, d, c->g->axis.n - 1);
   }
 }
 
 static void declare_data(Checker *c) {
   const Decls *ds = &c->main->ast->decls;
-  int32_t columns = 0;
+  int32_t columns = (int32_t)c->t->data.n;                /* after the index columns of pairs */
   for (int pass = 0; pass < 2; pass++)                    /* columns of the file first: prepared data reads them */
     for (uint32_t i = 0; i < ds->n; i++) {
       const Decl *d = ds->at[i];
@@ -310,8 +311,7 @@ static void declare_data(Checker *c) {
           if (near) diag_fix(item, d->as.data.plate_span, near, "did you mean `%s`?", near);
           else diag_help(item, "declare it: `plate %s`", d->as.data.plate);
         } else {
-          axes = (AxisSet)1 << axis;
-          for (int p = c->g->axis.at[axis].parent; p >= 0; p = c->g->axis.at[p].parent) axes |= (AxisSet)1 << p;
+          axes = plate_with_outer(c, axis);
         }
       }
       DataVar v = {.name = d->name, .shape = graph_shape(c->g, axes, t.rank, t.dim), .range = t.range, .type = t.text, .prepared = NO_VAL, .column = -1, .span = d->name_span};

@@ -564,9 +564,8 @@ Value dist_call(Checker *c, const DistValue *d, Name name, Value x, Span at) {
   if (name == name_of("kl")) {
     const DistValue *other = x.kind == V_DIST ? x.as.dist : NULL;
     if (x.kind == V_SITES) {
-      Site *site = sites_one(c, x);
-      if (!site) return v_bad(at);
-      other = &site->dist;
+      other = sites_dist(c, x);
+      if (!other) return v_bad(at);
     }
     if (!other) {
       diag_at(c->diag, E0302, x.span, "`kl` compares with a distribution, and this is %s", value_kind_text(x));

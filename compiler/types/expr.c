@@ -13,11 +13,13 @@ Value v_bad(Span at)         { return (Value){.kind = V_BAD, .span = at}; }
 /* ---- numbers known when compiled */
 Val value_node(Checker *c, Value v) {
   switch (v.kind) {
-    case V_NODE: return v.as.node;
+    case V_NODE: return at_open_rows(c, v.as.node);
     case V_BAD:  return NO_VAL;
     case V_SITES: {
       Site *site = sites_one(c, v);
-      return site ? value_node(c, drawn_value(c, site->program, site->name, v.span)) : NO_VAL;
+      Value drawn = site ? drawn_value(c, site->program, site->name, v.span) : v_bad(v.span);
+      if (v.row && drawn.kind == V_NODE) drawn = v_node(row_value(c, drawn.as.node, v.row - 1, v.span, v.span), v.span);
+      return value_node(c, drawn);
     }
     case V_LIST: {                                     /* [a, b, c]: a vector; [[a, b], [c, d]]: a matrix by rows */
       uint32_t n = v.as.list->n;
@@ -217,12 +219,16 @@ static Value field_of(Checker *c, Value base, const Expr *e) {
       if (member == name_of("observed") || member == name_of("latent")) return (Value){.kind = V_SITES, .span = e->span, .as.sites = {base.as.program, member, NULL}};
       for (uint32_t i = 0; i < base.as.program->sites.n; i++)
         if (base.as.program->sites.at[i]->base == member || program_failed(base.as.program, member))
-          return (Value){.kind = V_SITES, .span = e->span, .as.sites = {base.as.program, member, NULL}};
+          return (Value){.kind = V_SITES, .row = base.row, .span = e->span, .as.sites = {base.as.program, member, NULL}};
+      if (base.row) {
+        Value local = drawn_value(c, base.as.program, member, e->span);
+        return local.kind == V_NODE ? v_node(row_value(c, local.as.node, base.row - 1, e->span, e->span), e->span) : local;
+      }
       return drawn_value(c, base.as.program, member, e->span);
     case V_DIST: return dist_field(c, base.as.dist, member, e->as.field.member_span);
     case V_SITES: {                                     /* p.z.mean: of the model's conditional */
-      Site *site = sites_one(c, base);
-      return site ? dist_field(c, &site->dist, member, e->as.field.member_span) : v_bad(e->span);
+      const DistValue *d = sites_dist(c, base);
+      return d ? dist_field(c, d, member, e->as.field.member_span) : v_bad(e->span);
     }
     case V_INIT: case V_NODE: case V_LIST: case V_FUNCTION: case V_FAMILY: case V_RANGE: case V_DURATION: case V_SCHEDULE: break;
   }
@@ -241,9 +247,7 @@ static Value eval_member_call(Checker *c, Scope *s, const Expr *e) {
   Value base = eval(c, s, callee->as.field.base);
   const DistValue *d = base.kind == V_DIST ? base.as.dist : NULL;
   if (base.kind == V_SITES) {
-    Site *site = sites_one(c, base);
-    if (!site) return v_bad(e->span);
-    d = &site->dist;
+    if (!(d = sites_dist(c, base))) return v_bad(e->span);
   }
   if (!d || !dist_has_function(d, callee->as.field.member)) return apply(c, s, field_of(c, base, callee), e->as.call.args, NULL, e->span);
   const Args *args = &e->as.call.args;
@@ -283,6 +287,7 @@ static Value eval_draw(Checker *c, Scope *s, const Expr *e) {
   if (d.kind == V_SITES) {                               /* draw p.z: as the site is drawn, but no part of the program's draws */
     Site *site = sites_one(c, d);
     if (!site) return v_bad(e->span);
+    if (d.row) { diag_help(diag_at(c->diag, E0501, d.span, "a draw of another row's distribution is not a value of this row"), "draw `%s` and index the draw", source_words(c, d.span)); return v_bad(e->span); }
     d = (Value){.kind = V_DIST, .span = d.span, .as.dist = &site->dist};
     plates |= site->shape->axes;
   }

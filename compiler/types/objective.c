@@ -61,6 +61,11 @@ static void tell_unobserved(Checker *c, Program *p, Span at) {
 typedef VEC(Site *) SiteList;
 static bool sites_of_value(Checker *c, Value v, const Expr *e, Program **program, SiteList *out, bool *whole) {
   *whole = false;
+  if (v.row) {
+    DiagItem *i = diag_at(c->diag, E0501, v.span, "`%s` is of one row: only its log density and its fields are known", source_words(c, v.span));
+    diag_help(i, "write `log %s`, or a field such as `q.z[m].mean`", source_words(c, v.span));
+    return false;
+  }
   if (v.kind == V_PROGRAM) {
     *program = v.as.program, *whole = true;
     program_check(c, *program);
@@ -233,7 +238,11 @@ Value eval_log_density(Checker *c, Scope *s, const Expr *e) {
     } else if (v.kind != V_BAD) in_objective(c, e->span, "a log density");
     return v_bad(e->span);
   }
-  if (!sites_of(c, s, e->as.log_density.target, &t.program, &sites, &whole)) return v_bad(e->span);
+  Value of = eval(c, s, e->as.log_density.target);
+  uint32_t row = of.row;
+  of.row = 0;
+  if (!sites_of_value(c, of, e->as.log_density.target, &t.program, &sites, &whole)) return v_bad(e->span);
+  if (row) return row_density(c, t.program, sites.at, sites.n, row - 1, e->span);
   AxisSet axes = particle_axes(c);
   unsigned errors = diag_errors(c->diag);
   for (uint32_t i = 0; i < sites.n; i++) {
@@ -399,6 +408,7 @@ Value eval_expectation(Checker *c, Scope *s, const Expr *index, const Expr *call
   if (program->kind == EX_CALL && program->as.call.callee->kind == EX_NAME && program->as.call.callee->as.name == name_of("stop") && program->as.call.args.n == 1)
     t.detached = true, program = program->as.call.args.at[0].value;
   Value q = eval(c, s, program);
+  if (q.row) { diag_help(diag_at(c->diag, E0501, q.span, "an expectation is over the draws of all rows, and this is of one"), "write `E[q](...)`, and index what it drew: `q.z[m]`"); return v_bad(at); }
   if (q.kind != V_PROGRAM) {
     if (q.kind != V_BAD) diag_help(diag_at(c->diag, E0501, q.span, "an expectation is under a program, and this is %s", value_kind_text(q)), "name the program whose draws are averaged over: a `guide` or a `model`");
     return v_bad(at);

@@ -73,6 +73,13 @@ static int plate_find(Checker *c, Name name, Span at) {
   return -1;
 }
 
+/* A plate and those it lies in: what data and parameters for each of it vary over. */
+AxisSet plate_with_outer(Checker *c, int axis) {
+  AxisSet axes = 0;
+  for (; axis >= 0; axis = c->g->axis.at[axis].parent) axes |= (AxisSet)1 << axis;
+  return axes;
+}
+
 const char *plates_text(Checker *c, AxisSet axes) {
   Name text = name_of("");
   for (uint32_t i = 0; i < c->g->axis.n; i++)
@@ -149,7 +156,7 @@ const char *via_name(Via v) {
 
 static const DataVar *observed_data(Checker *c, Name name) {
   for (uint32_t i = 0; i < c->t->data.n; i++)
-    if (c->t->data.at[i].name == name) return &c->t->data.at[i];
+    if (c->t->data.at[i].name == name && !c->t->data.at[i].points) return &c->t->data.at[i];
   return NULL;
 }
 
@@ -219,9 +226,9 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   if (site->autoregressive && de->kind == EX_INDEX) de = de->as.index.base;
   Value v = eval(c, inner, de);
   if (v.kind == V_SITES) {                               /* z ~ p.z: the model's conditional itself */
-    Site *from = sites_one(c, v);
+    const DistValue *from = sites_dist(c, v);
     if (!from) return;
-    v = (Value){.kind = V_DIST, .span = v.span, .as.dist = &from->dist};
+    v = (Value){.kind = V_DIST, .span = v.span, .as.dist = (DistValue *)from};
   }
   if (v.kind != V_DIST) {
     if (v.kind != V_BAD) {
@@ -244,6 +251,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
     while (!(shape_of(c->g, site->dist.arg[who])->axes & more)) who++;
     DiagItem *i = diag_at(c->diag, E0402, site->dist.where[who].end ? site->dist.where[who] : v.span, "`%s` is drawn %s, and this differs %s", name, each_text(c, c->plates), each_text(c, more));
     diag_label(i, target->span, "drawn %s", each_text(c, c->plates));
+    links_label(c, i, c->plates);
     for (uint32_t a = 0; a < c->g->axis.n; a++)
       if (more >> a & 1) { diag_help(i, "draw it inside `for each %s { ... }`, or reduce the argument: `mean(each %s) ...`", c->g->axis.at[a].name, c->g->axis.at[a].name); break; }
     return;
@@ -455,7 +463,7 @@ static void run_param(Checker *c, Scope *s, const Stmt *st, bool state) {
   if (st->as.param.plate) {
     int axis = plate_find(c, st->as.param.plate, st->as.param.plate_span);
     if (axis < 0) { define(c, s, &target, &none, v_bad(st->span)); return; }
-    axes = (AxisSet)1 << axis;
+    axes = plate_with_outer(c, axis);
     info.svi.axis = axis;
   }
   info.shape = graph_shape(c->g, axes, t.rank, t.dim);
@@ -567,7 +575,7 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
       if (!eval_target(c, s, &st->as.let.target, &key, &name)) return none;
       Value v = eval(c, s, st->as.let.value);
       if (v.kind == V_NODE && c->path) graph_label(c->g, v.as.node, name_printf("%s.%s", c->path, name), st->as.let.target.span);
-      define(c, s->program && c->plates != (c->program->axis >= 0 ? (AxisSet)1 << c->program->axis : 0) ? body_scope(s) : s, &st->as.let.target, &key, v);
+      define(c, s->program && c->plates != (c->program->axis >= 0 ? plate_with_outer(c, c->program->axis) : 0) ? body_scope(s) : s, &st->as.let.target, &key, v);
       const DataVar *hidden = key.n == 0 && c->program && s->program == c->program ? observed_data(c, name) : NULL;
       if (hidden && !program_draws(c->program, name)) {
         DiagItem *d = diag_at(c->diag, W0104, st->as.let.target.span, "`%s` hides the data of the same name", name);
@@ -630,6 +638,7 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
       int axis = plate_find(c, st->as.each.plate, st->as.each.plate_span);
       if (axis < 0) { poison(c, body_scope(s), &st->as.each.body); return none; }
       AxisSet outer = c->plates;
+      if (!links_open(c, (uint32_t)axis, st->as.each.plate_span)) { poison(c, body_scope(s), &st->as.each.body); return none; }
       if (outer >> axis & 1) {
         DiagItem *i = diag_at(c->diag, E0407, st->as.each.plate_span, "this is already inside `for each %s`", st->as.each.plate);
         if (c->program && c->program->axis == axis) diag_label(i, c->program->decl->as.program.plate_span, "the whole program is");
@@ -691,14 +700,17 @@ void program_check(Checker *c, Program *p) {
   AxisSet plates = c->plates;
   bool objective = c->objective;
   const Shape *draw_shape = c->draw_shape;
+  AxisSet open = c->open, bound = c->bound, indices = c->indices;
   Graph *g = c->g;
   c->g = c->t->graph, c->path = p->name, c->program = p, c->objective = false, c->draw_shape = NULL;
-  c->plates = p->axis >= 0 ? (AxisSet)1 << p->axis : 0;
+  c->plates = p->axis >= 0 ? plate_with_outer(c, p->axis) : 0;
+  c->open = c->bound = c->indices = 0;
   Scope *s = scope_new(c, NULL, p->module ? p->module : c->main);
   s->program = p;
   bool returned = false;
   if (p->decl->kind == DE_PROGRAM) run_body(c, s, &p->decl->as.program.body, &returned);
   c->path = path, c->program = outer, c->plates = plates, c->objective = objective, c->draw_shape = draw_shape, c->g = g;
+  c->open = open, c->bound = bound, c->indices = indices;
   p->state = PROGRAM_DONE;
 }
 Program *program_find(Checker *c, Name name) {

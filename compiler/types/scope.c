@@ -68,7 +68,7 @@ static Value variable(Checker *c, Name name, const Shape *shape, Range range, Sp
 }
 static DataVar *data_find(Checker *c, Name name) {
   for (uint32_t i = 0; i < c->t->data.n; i++)
-    if (c->t->data.at[i].name == name) return &c->t->data.at[i];
+    if (c->t->data.at[i].name == name && !c->t->data.at[i].points) return &c->t->data.at[i];
   return NULL;
 }
 /* A site of that name in another program: what a guide of r(lambda | z) means by `z`. */

@@ -9,7 +9,7 @@
  * An objective is a value of the template graph too: what only an objective can say (log p.x, KL, E[q](f), a drawn value)
  * is a leaf with a row in Typed.terms.
  *
- * Read: types.h, value.h, check.c (declarations), program.c, scope.c (names), expr.c, axes.c, apply.c (nets, functions), dist.c, objective.c. */
+ * Read: types.h, value.h, check.c (declarations), program.c, scope.c (names), expr.c, axes.c, rows.c, apply.c (nets, functions), dist.c, objective.c. */
 #ifndef SVIC_TYPES_H
 #define SVIC_TYPES_H
 #include "../ast/ast.h"
@@ -96,6 +96,7 @@ typedef struct {
   const char  *type;                  /* as written: "bit[784]" */
   Val          prepared;              /* in the template graph; NO_VAL when it is a column of the file */
   int32_t      column;                /* its number in the file's columns, -1 when prepared */
+  int32_t      points;                /* 1 + the plate whose rows it numbers (`plate rating of (user, item)`), 0: none; such data has no name in the language */
   bool         used;
   bool         failed;                /* its declaration has errors: nothing is checked against it */
   Span         span;
@@ -126,6 +127,9 @@ typedef struct {
 typedef struct { Name name; bool maximize; Val objective; VEC(int32_t) params; Span span; } StepInfo;
 typedef struct { Name name; Val value; Span span; } ReportInfo;
 
+/* A plate of pairs: each of its rows belongs to a row of `of`, which `index` tells (from 0). */
+typedef struct { uint32_t plate, of; Val index; Span span; } PlateLink;
+
 typedef struct {
   Arena   *arena;
   Diag    *diag;
@@ -139,6 +143,7 @@ typedef struct {
   VEC(Term)       terms;
   VEC(StepInfo)   steps;
   VEC(ReportInfo) reports;
+  VEC(PlateLink)  links;
   VEC(SviAxis)    axes;               /* parallel to graph->axis while those are plates and particles */
   SviOptimizer    optimizer;
   int32_t         batch;
@@ -154,6 +159,9 @@ void   types_check_library(Arena *arena, Diag *diag, Sources *sources, uint32_t 
 const char *types_each(const Typed *t, AxisSet axes);            /* "once", "for each row", "for each user and item" */
 void   types_print (const Typed *t, FILE *out);
 bool   types_verify(const Typed *t, FILE *why);
+/* False, after a message, where in v (or of a value over `beside`) a value of a pair meets one of a plate it points to, and nothing
+ * says of which row. */
+bool   types_pairs_apart(const Typed *t, Val v, AxisSet beside, Span at);
 
 /* For lowering: the value of a member of a distribution ("logpdf" at x, "sample", "mean", "entropy"), with arguments that are
  * nodes of `g`, in `g`.  `rows` are the axes the value must have (plates and particles of the draw).  NO_VAL: it has no such member. */

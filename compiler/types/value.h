@@ -23,6 +23,7 @@ struct Function {
 };
 struct Value {
   ValueKind kind;
+  uint32_t  row;                      /* V_SITES, V_PROGRAM: 1 + the axis of the row variable m of `q.z[m]`, `q[m]`; 0: none */
   Span      span;                     /* where the expression was */
   union {
     Val       node;
@@ -72,6 +73,8 @@ typedef struct Checker {
   VEC(Within) within;   /* enclosing expectations */
   bool     in_prepare;                /* inside a data declaration's right side */
   AxisSet  indices;                   /* index axes of the comprehensions around */
+  AxisSet  bound;                     /* ... with row variables; those are not used again inside */
+  AxisSet  open;                      /* plates of the reductions around (`sum(each rating) ...`) */
   const Args *named;                  /* of the built-in function being called */
   uint32_t draws_used;
   uint32_t draw;                      /* draw to use for randomness in a dist member */
@@ -109,6 +112,19 @@ int   plate_axis        (Checker *c, Name name);              /* -1: no plate of
 Value eval_index        (Checker *c, Scope *s, const Expr *e);
 Value eval_comprehension(Checker *c, Scope *s, const Expr *e);
 Value eval_reduce       (Checker *c, Scope *s, const Expr *e);
+
+/* ---- rows.c */
+void  links_declare (Checker *c, const Decl *d, uint32_t plate);              /* of a `plate NAME of (NAME, NAME)` */
+void  links_label   (Checker *c, DiagItem *i, AxisSet plates);                  /* where the pairs among these plates are declared */
+bool  links_open    (Checker *c, uint32_t plate, Span at);                    /* may it be opened here?  False after a message */
+Val   at_open_rows  (Checker *c, Val v);                                      /* values of plates that an open pair points to, read at its row */
+int   row_variable  (Checker *c, Scope *s, const Expr *e);                    /* the axis of `m`, or -1 when this is no row variable */
+bool  bind_rows     (Checker *c, Scope *inner, const Binder *b, uint32_t plate, uint32_t *axis);
+int   rows_plate    (Checker *c, Scope *s, const Expr *e, bool *failed);      /* the plate that `image` or a program names after `in`, or -1 */
+Val   row_value     (Checker *c, Val v, uint32_t row, Span where, Span at);   /* v[m] */
+DistValue *row_dist (Checker *c, const DistValue *d, uint32_t row, Span where, Span at);
+const DistValue *sites_dist(Checker *c, Value v);                             /* of p.z, p.z[2], q.z[m]; NULL after a message */
+Value row_density   (Checker *c, Program *p, Site *const *sites, uint32_t n, uint32_t row, Span at);     /* log q[m] */
 
 /* ---- apply.c */
 Value apply          (Checker *c, Scope *s, Value callee, Args args, Value *piped, Span at);
@@ -188,6 +204,7 @@ bool        reads_variable(Checker *c, Val v, Name name);                       
 /* ---- program.c, objective.c, check.c */
 void  builtin_names(FILE *out);
 void  library_names(FILE *out);
+AxisSet     plate_with_outer(Checker *c, int axis);
 const char *plates_text(Checker *c, AxisSet axes);
 const char *library_file(size_t i);                                                      /* name of the i-th, or NULL */
 const char *library_text(const char *name, size_t *size);                                /* embedded stdlib: "nn", "dist/Normal" */

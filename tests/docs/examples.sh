@@ -10,13 +10,13 @@ trap 'rm -rf "$dir"' EXIT
 list='
 loops -     broken_elbo/broken_elbo
 loops -     corex/corex
-typed prob  darn/darn
+loops -     darn/darn
 loops -     darn/nade
 loops -     deep_gp/deep_gp
 loops -     def/def
 loops -     dlgm/dlgm
-ast   typed double_def/double_def
-ast   typed elbo_surgery/elbo_surgery
+loops -     double_def/double_def
+loops -     elbo_surgery/elbo_surgery
 loops -     hvm/hvm
 loops -     infovae/infovae
 loops -     iwae/iwae

@@ -326,6 +326,8 @@ static Val  iota_build(void)       { return graph_iota(b.g, 4); }
 static void iota_expect(double *y) { FOR(i, 4) y[i] = (double)i; }
 static Val  rows_build(void)       { return graph_iota_axis(b.g, ROW); }
 static void rows_expect(double *y) { FOR(i, ROWS) y[i] = data_row[i]; }
+static Val  place_build(void)      { return graph_place(b.g, ROW); }
+static void place_expect(double *y) { FOR(i, ROWS) y[i] = (double)i; }
 static Val  indices_build(void)    { return graph_iota_axis(b.g, I); }
 static void indices_expect(double *y) { FOR(i, INDICES) y[i] = (double)i; }
 
@@ -605,6 +607,7 @@ static const Case cases[] = {
   {OP_count,     "count all",          total_build,             total_expect,       TWICE},
   {OP_iota,      "iota dim",           iota_build,              iota_expect,        TWICE},
   {OP_iota,      "iota plate",         rows_build,              rows_expect,        TWICE},
+  {OP_iota,      "iota place",         place_build,             place_expect,       TWICE},
   {OP_iota,      "iota index",         indices_build,           indices_expect,     TWICE},
   {OP_stop,      "stop",               stop_build,              first_expect,       NO_ADJOINT},
   {OP_assume,    "assume",             assume_build,            first_expect,       TWICE},

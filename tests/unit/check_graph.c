@@ -329,6 +329,29 @@ START_TEST(names_survive_text) {
 }
 END_TEST
 
+/* Values at the rows of another axis over the same rows: back and forth is nothing, and so is the adjoint. */
+START_TEST(rows_have_two_axes) {
+  uint32_t m = graph_axis(g, (Axis){.name = name_of("image.m"), .kind = AXIS_PLATE, .parent = -1, .again = image + 1});
+  Val x = leaf("x", 1, 0, 0, RANGE_UNIT), at = graph_rows(g, x, image, m), w = graph_leaf(g, OP_param, name_of("w"), 9, shape_of(g, x), RANGE_REAL);
+  ck_assert_uint_eq(axis_rows(g, m), image);
+  ck_assert(shape_of(g, at)->axes == (AxisSet)1 << m);
+  is(graph_rows(g, at, m, image), x);
+  is(graph_rows(g, lit(3), image, m), lit(3));
+  Val pairs = graph_op2(g, OP_mul, graph_rows(g, w, image, m), graph_op1(g, OP_exp, x)), sum, root, grad;
+  sum = graph_reduce(g, REDUCE_SUM, pairs, (AxisSet)1 << m | (AxisSet)1 << image, 0);
+  graph_grad(g, sum, &w, 1, &grad);
+  is(grad, graph_expand_axes(g, graph_reduce(g, REDUCE_SUM, graph_op1(g, OP_exp, x), (AxisSet)1 << image, 0), (AxisSet)1 << image));
+  char *text = text_of(g, pairs), error[256];
+  Graph *back = graph_new(arena);
+  uint32_t n;
+  ck_assert_msg(graph_read(back, text, strlen(text), &root, NULL, 1, &n, error), "%s", error);
+  ck_assert_uint_eq(back->axis.at[m].again, image + 1);
+  char *again = text_of(back, root);
+  ck_assert_str_eq(text, again);
+  free(text), free(again);
+}
+END_TEST
+
 /* A mean over rows is only marked where it is written, and becomes a sum and a count where it is copied to. */
 START_TEST(a_mean_over_rows_is_resolved_by_copying) {
   Val x = leaf("x", 1, 0, 0, RANGE_UNIT), mean = graph_reduce_rows(g, REDUCE_SUM, true, x), root, copy;
@@ -522,6 +545,7 @@ int main(void) {
   tcase_add_test(c, ranges_are_inferred);
   tcase_add_test(c, text_that_is_wrong_is_refused);
   tcase_add_test(c, names_survive_text);
+  tcase_add_test(c, rows_have_two_axes);
   tcase_add_test(c, a_mean_over_rows_is_resolved_by_copying);
   tcase_add_test(c, gradient_nodes_have_names_and_places);
   tcase_add_test(c, what_has_no_gradient_says_so);

@@ -14,7 +14,7 @@ START_TEST(the_model_is_read_back_field_by_field) {
   static const double at[] = {0, 10}, value[] = {1e-3, 1e-5}, start[] = {0.5, -0.5, 0.25};
   static const uint32_t dim[] = {784, 3};
   static const int32_t trained[] = {0, 2};
-  static const SviAxis axes[] = {{"image", -1, false, 0, 0}, {"time", 0, true, 0, 0}, {"k", -1, false, 1, 50}};
+  static const SviAxis axes[] = {{"image", -1, false, 0, 0, 0}, {"time", 0, true, 0, 0, 0}, {"k", -1, false, 1, 50, 0}};
   static const SviColumn columns[] = {{"x", "bit[784]", 0, 2, dim, 2352, {0, 1, true, false, true}, {3, 9}, 2}};
   static const SviParam params[] = {
     {"p.dense.W", -1, 2, dim, 2352, 128, false, "real", {SVI_INIT_NORMAL, 0.25, 2, 0, NULL, -1}, {7, 1}},

@@ -266,7 +266,10 @@ static void interpret_instr(Run *r, const Nest *n, uint32_t at, Tally *tally) {
     case LI_COUNT:
       r->value[at] = i->id == CLASS ? CLASSES : (double)(i->kind2 ? w->call.total : w->call.size)[i->id];
       return;
-    case LI_IOTA:   r->value[at] = (double)index_of(r, n, &i->at.at[0], false); return;
+    case LI_IOTA:
+      r->value[at] = (double)index_of(r, n, &i->at.at[0], false);
+      if (i->kind2) r->value[at] = w->call.row[i->id][(uint64_t)r->value[at]];
+      return;
     case LI_INSIDE:
       r->value[at] =
           index_of(r, n, &i->at.at[0], false) >= i->lo && index_of(r, n, &i->at.at[0], false) < i->hi;

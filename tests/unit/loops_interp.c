@@ -231,6 +231,7 @@ static void execute(Run *x, uint32_t number) {
       if (l->kind == LOOP_ROWS) *y += (double)r->first;
       if (l->kind == LOOP_AXIS && r->streamed &&
           (int32_t)l->axis == r->phase->particles) *y += (double)r->start;
+      if (i->kind2 && r->x.in->row[i->id]) *y = (double)r->x.in->row[i->id][(uint64_t)*y];
       return;
     }
     case LI_LOAD: {

@@ -36,7 +36,7 @@ static void linear_report(const SviCall *call, const SviChunk *chunk) {
 
 static const double zero = 0, lr_linear = 0.1;
 static const uint32_t five = 5;
-static const SviAxis linear_axes[] = { { "point", -1, false, 0, 0 } };
+static const SviAxis linear_axes[] = { { "point", -1, false, 0, 0, 0 } };
 #define REAL_RANGE { -INFINITY, INFINITY, true, true, false }
 static const SviColumn linear_columns[] = {
   { .name = "x", .type = "real", .axis = 0, .rank = 1, .dim = &five, .size = 5, .range = REAL_RANGE, .place = { 2, 6 } },
@@ -222,7 +222,7 @@ static void mixed_reconstruct(const SviCall *call, const SviChunk *chunk) {
 
 static const uint32_t d6 = 6, d64[] = { 6, 4 }, d4 = 4;
 static const double lr_mixed = 0.02, one = 1, half = 0.5, at_ramp[] = { 0, 100 }, ramp[] = { 0, 1 };
-static const SviAxis mixed_axes[] = { { "row", -1, false, 0, 0 }, { "particle", -1, false, 1, 3 } };
+static const SviAxis mixed_axes[] = { { "row", -1, false, 0, 0, 0 }, { "particle", -1, false, 1, 3, 0 } };
 static const SviColumn mixed_columns[] = {
   { .name = "x", .type = "bit", .axis = 0, .rank = 1, .dim = &d6, .size = 6, .range = { 0, 1, false, false, true }, .place = { 4, 6 } },
   { .name = "y", .type = "real", .axis = 0, .rank = 0, .size = 1, .range = REAL_RANGE, .place = { 5, 6 } },
@@ -334,7 +334,7 @@ static void plates_sum(const SviCall *call, const SviChunk *chunk) {
 
 static const uint32_t two = 2;
 static const double lr_plates = 0.1;
-static const SviAxis plates_axes[] = { { "user", -1, false, 0, 0 }, { "item", -1, false, 0, 0 }, { "rating", -1, false, 0, 0 }, { "time", 0, true, 0, 0 } };
+static const SviAxis plates_axes[] = { { "user", -1, false, 0, 0, 0 }, { "item", -1, false, 0, 0, 0 }, { "rating", -1, false, 0, 0, 0 }, { "time", 0, true, 0, 0, 0 } };
 static const SviColumn plates_columns[] = {
   { .name = "user", .type = "user", .axis = 2, .size = 1, .range = { 0, INFINITY, false, true, true }, .points = 1 },
   { .name = "item", .type = "item", .axis = 2, .size = 1, .range = { 0, INFINITY, false, true, true }, .points = 2 },
