@@ -5,8 +5,8 @@
  *
  * note [scale]  What a step optimises and prints is the objective per row of the data set: a part with the batch plate is
  * averaged over the batch's rows (an unbiased estimate of the average over all).  A density, divergence or entropy without it
- * belongs to the whole data set and is divided by its number of rows; any other value without it (a penalty on a mean over the
- * rows, a discrepancy of distributions) counts as it is.  Where no part has the batch plate, nothing is divided.  Other plates
+ * belongs to the whole data set and is divided by its number of rows; a mean over the rows, of densities or of other things, and any
+ * other value without it (a discrepancy of distributions) counts as it is.  Where no part has the batch plate, nothing is divided.  Other plates
  * are summed in full. */
 #include "lower.h"
 
@@ -22,6 +22,17 @@ static AxisSet plates_in(const Graph *g, AxisSet axes) {
 static AxisSet plates_of(const Lower *l, const Part *part, Val v) {
   AxisSet axes = part->kind == PART_VALUE ? shape_of(l->p->t->graph, part->value)->axes : part->site->shape->axes;
   return plates_in(l->g, (axes & ~part->sums) | shape_of(l->g, v)->axes);
+}
+
+/* Did the objective itself average the part over the batch plate: `mean(each row) KL(q.z || p.z)`? */
+static bool is_mean_of_rows(const Lower *l, const Goal *goal, const Part *part) {
+  const Graph *g = l->p->t->graph;
+  if (goal->axis < 0 || !(part->sums >> goal->axis & 1)) return false;
+  for (uint32_t i = 0; i < part->scales.n; i++) {
+    const Node *scale = node_of(g, part->scales.at[i]), *of = scale->op == OP_recip ? node_of(g, scale->arg[0]) : NULL;
+    if (of && of->op == OP_count && of->attr.count.axis == (uint32_t)goal->axis && !of->attr.count.total) return true;
+  }
+  return false;
 }
 
 /* A value that counts once for each element of `plates`, as an average per row; with `keep_rows` the batch plate stays; `whole`:
@@ -110,7 +121,7 @@ static Entry *goal_entry(Prob *p, const Goal *goal) {
   }
   for (uint32_t i = 0; i < goal->parts.n; i++) {
     const Part *part = &goal->parts.at[i];
-    scaled[i] = (ScaledPart){plates_of(l, part, parts[i]), !rows || part->kind == PART_VALUE};
+    scaled[i] = (ScaledPart){plates_of(l, part, parts[i]), !rows || part->kind == PART_VALUE || is_mean_of_rows(l, goal, part)};
     Val v = per_row(l, goal, parts[i], scaled[i].plates, goal->report && shown, scaled[i].whole);
     total = total == NO_VAL ? v : graph_op2(l->g, OP_add, total, v);
   }

@@ -41,9 +41,55 @@ bool has_terms(const Typed *t, Val v) {
   return yes;
 }
 
-bool kl_is_analytic(const Site *a, const Site *b) {
+/* Does a value, or a distribution's arguments, see one of these variables? */
+typedef VEC(Name) Names;
+static bool sees(const Graph *g, Val v, const Names *names, uint8_t *seen) {
+  if (v == NO_VAL || seen[v]) return false;
+  seen[v] = 1;
+  const Node *n = node_of(g, v);
+  if (n->op == OP_input && n->attr.leaf.id == 0)
+    for (uint32_t i = 0; i < names->n; i++)
+      if (names->at[i] == n->attr.leaf.name) return true;
+  for (uint32_t i = 0; i < n->nargs; i++)
+    if (sees(g, n->arg[i], names, seen)) return true;
+  return false;
+}
+static bool dist_sees(const Graph *g, const DistValue *d, const Names *names) {
+  Arena *scratch = arena_new();
+  uint8_t *seen = arena_alloc(scratch, g->node.n + 1);
+  bool yes = d->mixture && sees(g, d->log_weight, names, seen);
+  for (uint32_t i = 0; i < d->nargs; i++) yes |= sees(g, d->arg[i], names, seen);
+  const Val through[] = {d->flow ? d->flow->out : NO_VAL, d->flow ? d->flow->log_det : NO_VAL, d->flow ? d->flow->back : NO_VAL, d->flow ? d->flow->back_log_det : NO_VAL};
+  for (uint32_t i = 0; i < LEN(through); i++) yes |= sees(g, through[i], names, seen);
+  arena_free(scratch);
+  return yes;
+}
+/* Is b's distribution the same whatever is drawn for a?  Not when the guide draws upwards and the model downwards: with z[1], then
+ * z[2] given z[1] drawn, p.z[1] has z[2] among its arguments, and z[1] given z[2] is not distributed as q.z[1] says. */
+static bool holds_while_drawn(const Typed *t, const Path *path, const Site *a, const Site *b) {
+  Names moved = {0};
+  vec_push(t->arena, &moved, a->name);
+  for (const Path *inner = path;; inner = inner->outer) {   /* what is drawn from a's draw, and from that; those outside a's program come before */
+    const Program *program = inner ? inner->program : a->program;
+    for (bool more = true; more;) {
+      more = false;
+      for (uint32_t i = 0; i < program->sites.n; i++) {
+        const Site *s = program->sites.at[i];
+        bool known = s == a;
+        for (uint32_t k = 0; k < moved.n; k++) known |= moved.at[k] == s->name;
+        if (known || !dist_sees(t->graph, &s->dist, &moved)) continue;
+        vec_push(t->arena, &moved, s->name);
+        more = true;
+      }
+    }
+    if (program == a->program || !inner) break;
+  }
+  return !dist_sees(t->graph, &b->dist, &moved);
+}
+
+bool kl_is_analytic(const Typed *t, const Path *path, const Site *a, const Site *b) {
   bool sampled = a->via == VIA_STL || a->via == VIA_DREG;   /* asked for draws of the density itself */
-  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive && !sampled;
+  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive && !sampled && holds_while_drawn(t, path, a, b);
 }
 
 typedef struct { Prob *p; Goal *goal; } Walk;
@@ -107,7 +153,7 @@ static void walk(Walk *w, Val v, Part base) {
           Part part = base;
           part.site = term->sites.at[i], part.against = term->against.at[i];
           if (!path_has(part.path, term->program)) part.path = path_of(w->p, part.path, term->program, -1, 0, false);
-          part.analytic = kl_is_analytic(part.site, part.against);
+          part.analytic = kl_is_analytic(t, part.path, part.site, part.against);
           part.kind = PART_KL;
           push_part(w, part);
         }

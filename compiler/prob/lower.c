@@ -223,7 +223,7 @@ static Val term_value(Lower *l, Env *env, const Term *term) {
     case TERM_KL:
       for (uint32_t i = 0; i < term->sites.n; i++) {
         Part part = {.kind = PART_KL, .site = term->sites.at[i], .against = term->against.at[i]};
-        part.analytic = kl_is_analytic(part.site, part.against);
+        part.analytic = kl_is_analytic(l->p->t, env ? env->path : NULL, part.site, part.against);
         sum = same_rows(l, term, sum, with_draws(l, env, &part), &rows, part.site);
       }
       return sum;

@@ -65,7 +65,7 @@ const Estimate *estimate_of(const Prob *p, const Site *site);
 Estimate estimate_choose(const Prob *p, Site *site);   /* choose.c; tells what cannot work */
 bool outcomes_few(const Site *site);                  /* can all its values be enumerated? */
 double outcomes_of(const Site *site, uint32_t *digits, uint32_t *base);
-bool  kl_is_analytic(const Site *a, const Site *b);
+bool  kl_is_analytic(const Typed *t, const Path *path, const Site *a, const Site *b);      /* in closed form, under the expectations of path */
 const Term *term_of(const Typed *t, Val v);        /* of a leaf that only an objective has; NULL of any other value */
 bool  has_terms(const Typed *t, Val v);            /* does it depend on anything only an objective can say? */
 
