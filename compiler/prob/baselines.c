@@ -79,6 +79,13 @@ static Val one_site(Lower *l, Entry *e, const Goal *goal, Env *env, uint32_t dra
   Val trained = NO_VAL;
   if (d->site->baseline != NO_VAL) {
     Val own = lower_copy(l, env, d->site->baseline);
+    if (lower_depends(l, own, d->value)) {
+      DiagItem *i = diag_at(l->p->t->diag, E0511, d->site->via_span, "the baseline of `%s` depends on its draw", d->site->name);
+      if (l->objective.end) diag_label(i, l->objective, "here what it reads is drawn after `%s`", d->site->name);
+      diag_note(i, "E b grad log q is zero for a b that is known before the draw, and else a bias");
+      diag_help(i, "leave it out: `via score` keeps a running mean");
+      own = graph_const(g, 0);
+    }
     if (shape_of(g, signal)->rank) {                        /* one number for all elements: their mean */
       double n = (double)shape_event_size(shape_of(g, signal));
       signal = op2(l, OP_div, graph_sum_all(g, signal), graph_const(g, n));

@@ -7,6 +7,7 @@
  * values, or whose draw meets a step on its way to the objective, gets the score function; under a log mean of weights with
  * leave-one-out baselines. */
 #include "prob.h"
+#include <math.h>
 
 static bool has_member(const Site *s, const char *member) {
   if (s->dist.flow || (s->dist.mixture && strcmp(member, "mean") != 0)) return false;
@@ -17,6 +18,26 @@ static bool has_member(const Site *s, const char *member) {
   return false;
 }
 static bool is_bits(const Site *s) { return s->range.whole && s->range.lo == 0 && s->range.hi == 1 && s->range.form == FORM_PLAIN; }
+
+/* Do parameters move the ends of the support, as in Uniform(0, t)?  E log q' = 0 is for supports that stay where they are.  Draws before
+ * this one may carry parameters, too. */
+static bool support_moves(const Prob *p, const Site *s) {
+  const Graph *g = p->t->graph;
+  if (s->dist.decl->as.dist.support->element != name_of("interval") || isfinite(s->range.lo)) return false;       /* known ends */
+  Arena *scratch = arena_new();
+  uint8_t *reached = arena_alloc(scratch, g->node.n);
+  for (uint32_t k = 0; k < s->dist.nargs; k++) reached[s->dist.arg[k]] = 1;
+  bool moves = false;
+  for (Val v = g->node.n; v-- > 0 && !moves;) {
+    if (!reached[v]) continue;
+    const Node *n = node_of(g, v);
+    for (uint32_t i = 0; i < n->nargs; i++) reached[n->arg[i]] = 1;
+    moves = n->op == OP_param;
+    for (uint32_t i = 0; n->op == OP_input && n->attr.leaf.id == 0 && i < s->program->sites.n; i++) moves |= s->program->sites.at[i]->name == n->attr.leaf.name;
+  }
+  arena_free(scratch);
+  return moves;
+}
 
 static const char *ways_out(const Site *s) {
   if (!s->discrete) return s->dist.mixture ? "`via score` is unbiased for any distribution" : "leave `via` out: the compiler picks one";
@@ -97,6 +118,8 @@ static void warn_step(const Prob *p, const Site *s) {
 
 Estimate estimate_choose(const Prob *p, Site *s) {
   Estimate e = {.site = s, .via = s->via, .why = "asked for"};
+  bool holds = s->via == VIA_SCORE || s->via == VIA_REINFORCE || s->via == VIA_VIMCO || s->via == VIA_STL || s->via == VIA_DREG;
+  if (holds && support_moves(p, s)) refuse(p, s, "it holds the support still, and the gradient has a part from its moving ends", name_printf("the ends of %s depend on parameters", s->dist.decl->name));
   switch (s->via) {
     case VIA_AUTO:
       e.why = s->discrete ? "the draw takes whole values" : draw_jumps(p, s) ? "the draw jumps with its parameters" : step_met(p, s).end ? "what follows sees the draw only by a step" : NULL;

@@ -36,7 +36,7 @@ static bool depends_on(const Graph *g, Val v, Val on, uint8_t *seen) {
     if (depends_on(g, n->arg[i], on, seen)) { seen[v] = 2; return true; }
   return false;
 }
-static bool depends(Lower *l, Val v, Val on) {
+bool lower_depends(Lower *l, Val v, Val on) {
   Arena *scratch = arena_new();
   bool yes = depends_on(l->g, v, on, arena_alloc(scratch, l->g->node.n + 1));
   arena_free(scratch);
@@ -154,14 +154,17 @@ static void by_score(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   Lower *l = w->l;
   Via via = e->drawn.at[i].via;
   Val z = e->drawn.at[i].value, lq = log_q(l, e, i);
-  if (via != VIA_REINFORCE && !depends(l, elem, z)) return;
+  bool moved = lower_depends(l, elem, z);
+  if (via != VIA_REINFORCE && !moved) return;
   bool each = via != VIA_REINFORCE && !w->body.vector && pointwise(l, elem, z) && shape_of(l->g, lq)->rank == shape_of(l->g, elem)->rank;
   Val t = stop(l, each ? elem : whole(w, elem));
   if (!each) lq = total(l, lq);
   Val index = NO_VAL;
   uint32_t axis = 0;
   if (via != VIA_REINFORCE) lq = score_at_rows(l, elem, z, lq, &index, &axis);
-  add_to(l, rest, whole(w, op2(l, OP_mul, t, sum_beyond(l, zero_of(l, lq), axes_of(l, t)))));
+  Val score = sum_beyond(l, zero_of(l, lq), axes_of(l, t));
+  if (!moved) score = over_count(l, score, run_axes(l, axes_of(l, lq) & ~axes_of(l, t)));      /* a constant belongs to each row once */
+  add_to(l, rest, whole(w, op2(l, OP_mul, t, score)));
   if (via != VIA_REINFORCE) note_signal(w, e, i, t, index, axis);
 }
 
@@ -188,7 +191,7 @@ static void by_vimco(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
 static void by_muprop(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   Lower *l = w->l;
   const Drawn d = e->drawn.at[i];
-  if (!depends(l, elem, d.value) || !scalar_body(w, d.site, elem)) return;
+  if (!lower_depends(l, elem, d.value) || !scalar_body(w, d.site, elem)) return;
   Val m = lower_member(l, e, d.site, "mean", NO_VAL, d.draw, NULL);
   Val at = graph_hook(l->g, graph_expand_axes(l->g, m, axes_of(l, d.value) & ~axes_of(l, m)), false);      /* a slope for each row and particle */
   Env *leaf = env_replay(l, w->leaf, e, i, at);
@@ -246,7 +249,7 @@ static void by_outcomes(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
 static void by_price(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   Lower *l = w->l;
   const Drawn d = e->drawn.at[i];
-  if (!depends(l, elem, d.value) || !scalar_body(w, d.site, elem)) return;
+  if (!lower_depends(l, elem, d.value) || !scalar_body(w, d.site, elem)) return;
   Graph *g = l->g;
   const Shape *s = shape_of(g, d.value);
   if (s->rank > 1) {
@@ -256,7 +259,7 @@ static void by_price(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   for (const Env *k = w->leaf; k; k = k->outer)            /* its later draws must follow smoothly */
     for (uint32_t j = k == e ? i + 1 : 0; j < k->drawn.n; j++) {
       const Drawn *later = &k->drawn.at[j];
-      if (!later->site->discrete || later->via == VIA_COUNT || !depends(l, later->value, d.value)) continue;
+      if (!later->site->discrete || later->via == VIA_COUNT || !lower_depends(l, later->value, d.value)) continue;
       DiagItem *item = diag_at(l->p->t->diag, E0511, d.site->span, "`via price` needs second derivatives, and `%s` is drawn from what follows `%s`", later->site->name, d.site->name);
       diag_label(item, later->site->span, "takes whole values");
       diag_help(item, "leave `via` out: the draw is differentiated through");

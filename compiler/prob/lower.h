@@ -61,6 +61,7 @@ typedef VEC(Signal) Signals;
 /* The body's elements summed over the event, with the expectation over all draws from `env` out to `last` taken so that its
  * gradient is estimated as the sites ask. */
 Val       expect(Lower *l, Env *env, const Env *last, Body body, Signals *signals);
+bool      lower_depends(Lower *l, Val v, Val on);                           /* does v, for its value? */
 Val       lower_part(Lower *l, const Part *part, Signals *signals);
 
 /* ---- pairs.c */
