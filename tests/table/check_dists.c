@@ -264,32 +264,46 @@ static void difference_is(const char *what, double got, const double f[4], doubl
   if (!isfinite(want)) return;                            /* the value itself is looked at elsewhere */
   near(what, got, want, 1e-5 * fabs(want) + 0.01 * fabs(want - near_by) + 1e-10 * size / h);
 }
+/* v at `count` rows of x, at the parameters of `of` moved to the four places; h is made smaller until v is smooth over them. */
+static double *around(Val v, const Dist *of, const Direction *way, uint64_t count, const double *x, double *h) {
+  Leaf *leaf = &d->leaf[of->first_leaf + way->k], saved = *leaf;
+  uint32_t one = of->ntheta[way->k];
+  double *theta = arena_alloc(d->arena, 4 * count * one * sizeof *theta), *f = NULL;
+  d->leaf[LEAF_X].at = x;
+  *leaf = (Leaf){theta, true};
+  for (int turn = 0; turn < 5; turn++, *h /= 4) {
+    for (uint64_t i = 0; i < 4 * count; i++) {
+      memcpy(theta + i * one, of->theta[way->k], one * sizeof *theta);
+      theta[i * one + way->i] += offset[i / count] * *h;
+      if (way->j >= 0) theta[i * one + (uint32_t)way->j] -= offset[i / count] * *h;
+    }
+    f = dist_eval1(d, 4 * count, v, false);
+    bool smooth = true;
+    for (uint64_t i = 0; i < count; i++) {
+      double near_by = (f[2 * count + i] - f[count + i]) / 2, wide = (f[3 * count + i] - f[i]) / 4;
+      smooth = smooth && !(fabs(near_by - wide) > 1e-3 * fabs(near_by) + 1e-9 * (1 + fabs(f[i])));
+    }
+    if (smooth || turn == 4) break;
+  }
+  *leaf = saved;
+  d->leaf[LEAF_X].at = d->draw;
+  return f;
+}
 /* Of v, which is along the rows, at `count` rows of x, by the parameters of `of`. */
 static void gradient_is(const char *member, Val v, Dist *of, uint64_t count) {
   Val wrt[ARGS], grad[ARGS];
   uint32_t n = 0, place[ARGS];
   for (uint32_t k = 0; k < ARGS; k++) if (of->ntheta[k]) place[k] = n, wrt[n++] = of->param[k];
-  if (n == 0) return;
-  graph_grad(d->g, dist_over_rows(d, v), wrt, n, grad);
+  Val root = dist_over_rows(d, v), culprit;
+  if (n == 0 || graph_no_gradient(d->g, root, wrt, n, &culprit)) return;      /* a model that asks for it is refused */
+  graph_grad(d->g, root, wrt, n, grad);
   double *x = arena_alloc(d->arena, (4 * count * d->size + 1) * sizeof *x);
   for (uint64_t i = 0; i < 4 * count * d->size; i++) x[i] = d->draw[i % (count * d->size)];
   for (uint32_t w = 0; w < of->ndirection; w++) {
     const Direction *way = &of->direction[w];
-    Leaf *leaf = &d->leaf[of->first_leaf + way->k], saved = *leaf;
-    uint32_t one = of->ntheta[way->k];
-    double h = 0.25 * way->step, *theta = arena_alloc(d->arena, 4 * count * one * sizeof *theta);
-    for (uint64_t i = 0; i < 4 * count; i++) {
-      memcpy(theta + i * one, of->theta[way->k], one * sizeof *theta);
-      theta[i * one + way->i] += offset[i / count] * h;
-      if (way->j >= 0) theta[i * one + (uint32_t)way->j] -= offset[i / count] * h;
-    }
     Val dv = grad[place[way->k]];
-    double *g = dv == NO_VAL ? NULL : dist_eval1(d, count, dv, false);
-    *leaf = (Leaf){theta, true};
-    d->leaf[LEAF_X].at = x;
-    double *f = dist_eval1(d, 4 * count, v, false);
-    *leaf = saved;
-    d->leaf[LEAF_X].at = d->draw;
+    uint32_t one = of->ntheta[way->k];
+    double h = 0.25 * way->step, *g = dv == NO_VAL ? NULL : dist_eval1(d, count, dv, false), *f = around(v, of, way, count, x, &h);
     char name[200];
     snprintf(name, sizeof name, "the gradient of %s by %s", member, node_of(d->g, of->param[way->k])->attr.leaf.name);
     for (uint64_t i = 0; i < count; i++) {
@@ -356,16 +370,22 @@ static void expectations_have_gradients(const Grid *g) {
     const Direction *way = &d->direction[w];
     Name name = node_of(d->g, d->param[way->k])->attr.leaf.name;
     char what[200];
-    double e[4], error = 0;
-    for (int o = 0; o < 4; o++) {
-      double *theta[ARGS];
-      dist_move(d, way, offset[o], theta);
-      Mean m = smooth_mean(grid_new(d, theta));
-      e[o] = m.value, error = fmax(error, m.error);
+    double h = way->step, near_by, wide, want, error;
+    for (int turn = 0;; turn++, h /= 4) {
+      Direction step = *way;
+      double e[4];
+      step.step = h, error = 0;
+      for (int o = 0; o < 4; o++) {
+        double *theta[ARGS];
+        dist_move(d, &step, offset[o], theta);
+        Mean m = smooth_mean(grid_new(d, theta));
+        e[o] = m.value, error = fmax(error, m.error);
+      }
+      near_by = (e[2] - e[1]) / (2 * h), wide = (e[3] - e[0]) / (4 * h), want = (4 * near_by - wide) / 3;
+      if (turn == 3 || fabs(near_by - wide) < 0.01 * fabs(near_by) + 1e-8 / h) break;
     }
-    double near_by = (e[2] - e[1]) / (2 * way->step), wide = (e[3] - e[0]) / (4 * way->step), want = (4 * near_by - wide) / 3;
     /* what the grid leaves out is nearly the same on all four */
-    double exact = 1e-5 * fabs(want) + 0.01 * fabs(want - near_by) + (1e-9 + 1e-3 * error) / way->step;
+    double exact = 1e-5 * fabs(want) + 0.01 * fabs(want - near_by) + (1e-9 + 1e-3 * error) / h;
     if (pathwise) {
       dist_reset(d);
       double sum = 0, squares = 0, *p = path[way->k] == NO_VAL ? NULL : dist_eval1(d, d->draws, path[way->k], false);

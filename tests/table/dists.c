@@ -267,7 +267,7 @@ static Grid *grid_box(Dist *d, Range r, const double *from, const double *to, ui
 
 /* The box outside which there is nothing to see. */
 static void find_box(Dist *d) {
-  static const struct { uint32_t points; double reach, depth; } how[FREE] = {{12001, 6, 300}, {201, 4, 50}, {41, 3.5, 45}};
+  static const struct { uint32_t points; double reach, depth; } how[FREE] = {{6001, 6, 300}, {101, 4, 50}, {31, 3.5, 45}};
   uint32_t points = how[d->coordinates - 1].points;
   double reach = how[d->coordinates - 1].reach, top = -INFINITY;
   for (uint32_t k = 0; k < d->coordinates; k++) d->from[k] = -reach, d->to[k] = reach;
@@ -311,7 +311,7 @@ Grid *grid_new(Dist *d, double *const theta[ARGS]) {
       break;
     case WHOLE: return whole_numbers(d, theta);
     case CONTINUOUS: {
-      static const uint32_t points[FREE] = {16001, 241, 45};
+      static const uint32_t points[FREE] = {8001, 121, 37};
       g = grid_box(d, range_at(d, theta), d->from, d->to, points[d->coordinates - 1]);
     }
   }
