@@ -61,7 +61,7 @@ void svi_cholesky_f32 (uint64_t batch, uint64_t n, const float *a, float *l);
 void svi_cholesky_f64 (uint64_t batch, uint64_t n, const double *a, double *l);
 void svi_solve_tri_f32(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const float *t, const float *b, float *x);
 void svi_solve_tri_f64(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const double *t, const double *b, double *x);
-/* kernels out of line (gamma and Poisson draws, implicit gradients): kernels/kernels.h */
+/* kernels out of line (gamma, Poisson and von Mises draws, implicit gradients): kernels/kernels.h */
 
 /* ---- the model */
 typedef struct { uint32_t line, column; } SviPlace;           /* in the model's source; 0: in a library */

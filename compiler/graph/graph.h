@@ -52,7 +52,7 @@ typedef enum {
 } OpKind;
 typedef enum { CLASS_LEAF, CLASS_ELEMENTWISE, CLASS_REDUCE, CLASS_VIEW, CLASS_RANDOM, CLASS_CONTRACT, CLASS_OPAQUE } OpClass;
 typedef enum { REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_LOGSUMEXP } ReduceKind;
-typedef enum { RANDOM_UNIFORM, RANDOM_NORMAL, RANDOM_GAMMA, RANDOM_POISSON } RandomKind;   /* gamma(shape), poisson(rate) take one argument */
+typedef enum { RANDOM_UNIFORM, RANDOM_NORMAL, RANDOM_GAMMA, RANDOM_POISSON, RANDOM_VONMISES } RandomKind;   /* gamma(shape), poisson(rate), vonmises(concentration) take one argument */
 
 /* What a node carries beside its arguments; which field is meant follows from the op. */
 typedef union {

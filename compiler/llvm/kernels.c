@@ -4,7 +4,7 @@
  * Out: their bodies, internal and always inlined, compiled for the module's processor.
  *
  * The bitcode's functions are made linkonce, so that the linker takes only those that are declared here (and what they
- * call); a kernel without a body in the bitcode (gamma_grad) stays a function of the runtime library. */
+ * call); a kernel without a body in the bitcode (gamma_grad, vonmises_grad) stays a function of the runtime library. */
 #include <llvm-c/BitReader.h>
 #include <llvm-c/Linker.h>
 #include "emit.h"

@@ -56,6 +56,7 @@ LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueR
     case RANDOM_NORMAL:  name = "normal"; break;
     case RANDOM_GAMMA:   return runtime_call(e, RUNTIME_svi_standard_gamma, 5, a);
     case RANDOM_POISSON: return runtime_call(e, RUNTIME_svi_poisson, 5, a);
+    case RANDOM_VONMISES: return runtime_call(e, RUNTIME_svi_vonmises, 5, a);
   }
   char full[64];
   snprintf(full, sizeof full, "svi_%s_%s", name, e->real_bytes == 4 ? "f32" : "f64");

@@ -24,7 +24,8 @@ static const char *const reductions[] = {[REDUCE_SUM] = "sum", [REDUCE_PROD] = "
 static const char *const froms[] = {[FROM_IDENTITY] = "", [FROM_LANE] = " of the lane",
                                     [FROM_BLOCK] = " of the stream", [FROM_BEFORE] = " on top"};
 static const char *const randoms[] = {[RANDOM_UNIFORM] = "uniform", [RANDOM_NORMAL] = "normal",
-                                      [RANDOM_GAMMA] = "gamma", [RANDOM_POISSON] = "poisson"};
+                                      [RANDOM_GAMMA] = "gamma", [RANDOM_POISSON] = "poisson",
+                                      [RANDOM_VONMISES] = "vonmises"};
 
 static Name axis_name(const LoopProgram *p, uint32_t a) { return p->entry->graph->axis.at[a].name; }
 

@@ -75,7 +75,7 @@ double op_cost(const Lower *l, Val v) {
   switch ((RandomKind)n->attr.random.kind) {
     case RANDOM_UNIFORM: return 45;
     case RANDOM_NORMAL:  return 60;
-    case RANDOM_GAMMA: case RANDOM_POISSON: return 400;
+    case RANDOM_GAMMA: case RANDOM_POISSON: case RANDOM_VONMISES: return 400;
   }
   BUG("random of kind %d", n->attr.random.kind);
 }

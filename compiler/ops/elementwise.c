@@ -96,6 +96,23 @@ static Range by_trigamma(const Range *a) {
                     a->lo == 0 ? INFINITY : svi_trigamma_f64(a->lo), a->hi_open, a->lo_open, false);
 }
 
+/* these three fall on a >= 0; elsewhere they are NaN */
+static Range range_falls(Forward f, Range a) {
+  return range_make(f(a.hi, 0, 0), f(fmax(a.lo, 0), 0, 0), a.hi_open, a.lo >= 0 && a.lo_open, false);
+}
+static Range by_log_i0e(const Range *a) {
+  return a->hi < 0 ? range_make(-INFINITY, 0, false, false, false) : range_falls(forward_log_i0e, *a);
+}
+static Range by_bessel_gap(const Range *a) {
+  return a->hi < 0 ? range_make(0, 1, true, false, false) : range_falls(forward_bessel_gap, *a);
+}
+static Range by_bessel_slope(const Range *a) {
+  return a->hi < 0 ? range_make(0, .5, true, false, false) : range_falls(forward_bessel_slope, *a);
+}
+static Range by_log_ndtr_grad(const Range *a) {
+  return range_make(forward_log_ndtr_grad(a->hi, 0, 0), forward_log_ndtr_grad(a->lo, 0, 0), a->hi_open, a->lo_open, false);
+}
+
 static Range by_neg(const Range *r)    { return negated(r[0]); }
 static Range by_sub(const Range *r)    { return range_add(r[0], negated(r[1])); }
 static Range by_div(const Range *r)    { return range_mul(r[0], by_recip(&r[1])); }

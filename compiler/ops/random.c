@@ -2,19 +2,20 @@
  *
  * counter 0 = data-set row along the value's first plate (0 without one); counter 1 = row-major index over
  * its other axes and event dims.  Uniform and normal draws have no argument; gamma takes its shape, poisson
- * its rate. */
+ * its rate, vonmises its concentration. */
 #include "op.h"
 #include "../../runtime/kernels/random.h"
 #include <math.h>
 
-static const char *const words[] = {"uniform", "normal", "gamma", "poisson", NULL};
+static const char *const words[] = {"uniform", "normal", "gamma", "poisson", "vonmises", NULL};
 
 static bool takes_argument(RandomKind k) {
   switch (k) {
     case RANDOM_UNIFORM:
     case RANDOM_NORMAL:  return false;
     case RANDOM_GAMMA:
-    case RANDOM_POISSON: return true;
+    case RANDOM_POISSON:
+    case RANDOM_VONMISES: return true;
   }
   return false;
 }
@@ -30,7 +31,7 @@ Val graph_random(Graph *g, RandomKind k, uint32_t draw, const Shape *s, Val argu
 }
 
 static const Shape *random_shape(Graph *g, const Node *n) {
-  if (!n->shape || n->attr.random.kind > RANDOM_POISSON || n->attr.random.draw >= g->draws.n) return NULL;
+  if (!n->shape || n->attr.random.kind > RANDOM_VONMISES || n->attr.random.draw >= g->draws.n) return NULL;
   if (n->nargs != takes_argument((RandomKind)n->attr.random.kind)) return NULL;
   return n->nargs == 0 || shape_join(g, n->shape, shape_of_arg(g, n, 0)) == n->shape ? n->shape : NULL;
 }
@@ -42,6 +43,7 @@ static Range random_range(const Graph *g, const Node *n) {
     case RANDOM_NORMAL:  return RANGE_REAL;
     case RANDOM_GAMMA:   return RANGE_POSITIVE;
     case RANDOM_POISSON: return RANGE_COUNT;
+    case RANDOM_VONMISES: return range_make(-3.1415926535897932, 3.1415926535897932, false, false, false);
   }
   return RANGE_REAL;
 }
@@ -52,16 +54,17 @@ static Val random_copy(Graph *to, const Graph *from, const Node *n, const Val *a
   return graph_random(to, (RandomKind)n->attr.random.kind, draw, s, n->nargs ? arg[0] : NO_VAL);
 }
 
-/* Only a gamma draw has a derivative, by its shape: implicit reparameterisation (Figurnov, Mohamed, Mnih
- * 2018). */
+/* A gamma draw has a derivative by its shape, a von Mises draw by its concentration: implicit reparameterisation
+ * (Figurnov, Mohamed, Mnih 2018). */
 static void random_grad(Graph *g, Val y, Val dy, Val *d) {
   Node n = *node_of(g, y);
-  d[0] = graph_op2(g, OP_mul, dy, graph_op2(g, OP_gamma_grad, n.arg[0], y));
+  OpKind rule = n.attr.random.kind == RANDOM_GAMMA ? OP_gamma_grad : OP_vonmises_grad;
+  d[0] = graph_op2(g, OP_mul, dy, graph_op2(g, rule, n.arg[0], y));
 }
 
 static const char *random_obstacle(const Node *n, uint32_t i) {
   (void)i;
-  return n->attr.random.kind == RANDOM_GAMMA ? NULL : "a Poisson draw has no derivative by its rate";
+  return n->attr.random.kind != RANDOM_POISSON ? NULL : "a Poisson draw has no derivative by its rate";
 }
 
 static double draw_double(RandomKind k, const uint32_t key[2], uint32_t c0, uint32_t c1, double x) {
@@ -70,6 +73,7 @@ static double draw_double(RandomKind k, const uint32_t key[2], uint32_t c0, uint
     case RANDOM_NORMAL:  return svi_normal_f64(key[0], key[1], c0, c1);
     case RANDOM_GAMMA:   return svi_standard_gamma_f64(key[0], key[1], c0, c1, x);
     case RANDOM_POISSON: return svi_poisson_f64(key[0], key[1], c0, c1, x);
+    case RANDOM_VONMISES: return svi_vonmises_f64(key[0], key[1], c0, c1, x);
   }
   return NAN;
 }
@@ -79,6 +83,7 @@ static double draw_single(RandomKind k, const uint32_t key[2], uint32_t c0, uint
     case RANDOM_NORMAL:  return (double)svi_normal_f32(key[0], key[1], c0, c1);
     case RANDOM_GAMMA:   return (double)svi_standard_gamma_f32(key[0], key[1], c0, c1, (float)x);
     case RANDOM_POISSON: return (double)svi_poisson_f32(key[0], key[1], c0, c1, (float)x);
+    case RANDOM_VONMISES: return (double)svi_vonmises_f32(key[0], key[1], c0, c1, (float)x);
   }
   return NAN;
 }

@@ -7,7 +7,6 @@
  * values, or whose draw meets a step on its way to the objective, gets the score function; under a log mean of weights with
  * leave-one-out baselines. */
 #include "prob.h"
-#include <math.h>
 
 static bool has_member(const Site *s, const char *member) {
   if (s->dist.flow || (s->dist.mixture && strcmp(member, "mean") != 0)) return false;
@@ -21,12 +20,20 @@ static bool is_bits(const Site *s) { return s->range.whole && s->range.lo == 0 &
 
 /* Do parameters move the ends of the support, as in Uniform(0, t)?  E log q' = 0 is for supports that stay where they are.  Draws before
  * this one may carry parameters, too. */
+static bool is_end(const Site *s, uint32_t k) {
+  const Decl *d = s->dist.decl;
+  const Params *p = s->dist.form < 0 ? &d->as.dist.params : &d->as.dist.forms.at[s->dist.form].params;
+  const Exprs *ends = &d->as.dist.support->params;
+  for (uint32_t i = 0; i < ends->n; i++)
+    if (s->dist.form >= 0 || ends->at[i]->kind != EX_NAME || ends->at[i]->as.name == p->at[k].name) return true;
+  return false;
+}
 static bool support_moves(const Prob *p, const Site *s) {
   const Graph *g = p->t->graph;
-  if (s->dist.decl->as.dist.support->element != name_of("interval") || isfinite(s->range.lo)) return false;       /* known ends */
+  if (s->dist.flow || s->dist.decl->as.dist.support->element != name_of("interval")) return false;
   Arena *scratch = arena_new();
   uint8_t *reached = arena_alloc(scratch, g->node.n);
-  for (uint32_t k = 0; k < s->dist.nargs; k++) reached[s->dist.arg[k]] = 1;
+  for (uint32_t k = 0; k < s->dist.nargs; k++) reached[s->dist.arg[k]] |= is_end(s, k);
   bool moves = false;
   for (Val v = g->node.n; v-- > 0 && !moves;) {
     if (!reached[v]) continue;

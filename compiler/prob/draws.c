@@ -94,7 +94,7 @@ static Val sample_of(Lower *l, const Site *site, const DistValue *of, uint32_t d
   if (v == NO_VAL && diag_errors(t->diag) == errors) {
     DiagItem *item = diag_at(t->diag, E0503, site->dist.span, "`%s` cannot be drawn from", site->dist.decl->name);
     diag_label(item, site->dist.decl->name_span, "it says no `sample`");
-    diag_help(item, "add `sample = ...` to it, from standard_uniform(), standard_normal(), standard_gamma(a) or poisson_draw(rate)");
+    diag_help(item, "add `sample = ...` to it, from standard_uniform(), standard_normal(), standard_gamma(a), poisson_draw(rate) or vonmises_draw(k)");
   }
   if (v == NO_VAL) return constant(l, 0);
   return shape_of(l->g, v)->rank < event->rank ? graph_spread(l->g, v, event) : v;

@@ -231,7 +231,7 @@ static Value run_random(Checker *c, const Builtin *b, Values *a, Span at) {
     return v_bad(at);
   }
   RandomKind kind = strcmp(b->name, "standard_uniform") == 0 ? RANDOM_UNIFORM : strcmp(b->name, "standard_normal") == 0 ? RANDOM_NORMAL
-                  : strcmp(b->name, "standard_gamma") == 0 ? RANDOM_GAMMA : RANDOM_POISSON;
+                  : strcmp(b->name, "standard_gamma") == 0 ? RANDOM_GAMMA : strcmp(b->name, "poisson_draw") == 0 ? RANDOM_POISSON : RANDOM_VONMISES;
   Val arg = a->n ? arg_node(c, a, 0) : NO_VAL;
   if (a->n && arg == NO_VAL) return v_bad(at);
   const Shape *s = c->indices & ~c->draw_around ? c->draw_each : c->draw_shape;
@@ -353,6 +353,11 @@ static const Builtin builtins[] = {
   {"cos",              1, 1, OP_cos,       run_elementwise, "cosine"},
   {"lgamma",           1, 1, OP_lgamma,    run_elementwise, "log of the gamma function, x > 0"},
   {"digamma",          1, 1, OP_digamma,   run_elementwise, "derivative of lgamma"},
+  {"log_i0e",          1, 1, OP_log_i0e,   run_elementwise, "log of exp(-x) I0(x), a Bessel function, x >= 0"},
+  {"bessel_gap",       1, 1, OP_bessel_gap, run_elementwise, "1 - I1(x) / I0(x), x >= 0"},
+  {"log_ndtr",         1, 1, OP_log_ndtr,  run_elementwise, "log of the normal distribution function"},
+  {"log_ndtr_grad",    1, 1, OP_log_ndtr_grad, run_elementwise, "its derivative: the normal density over the distribution function"},
+  {"log_ndtri",        1, 1, OP_log_ndtri, run_elementwise, "inverse of log_ndtr: the normal quantile of a probability's log"},
   {"floor",            1, 1, OP_floor,     run_elementwise, "largest whole number not above x"},
   {"min",              2, 2, OP_min,       run_elementwise, "the smaller of two"},
   {"max",              2, 2, OP_max,       run_elementwise, "the larger of two"},
@@ -384,6 +389,7 @@ static const Builtin builtins[] = {
   {"poisson_draw",     1, 1, OP_COUNT,     run_random,      "Poisson; in distributions"},
   {"mixture",          2, 2, OP_COUNT,     run_mixture,     "mixture(weight, D), mixture(logit: l, D): the first axis of D's arguments counts the components"},
   {"transformed",      2, 32, OP_COUNT,    run_transformed, "transformed(D, f, ...): a draw of D taken through functions that return [y, log |det dy/dx|]"},
+  {"vonmises_draw",    1, 1, OP_COUNT,     run_random,      "von Mises about 0, of this concentration; in distributions"},
   {"warmup",           1, 1, OP_COUNT,     run_schedule,    "warmup(T): 0 to 1 over T"},
   {"linear",           3, 3, OP_COUNT,     run_schedule,    "linear(a, b, T): a to b over T"},
   {"cosine",           3, 3, OP_COUNT,     run_schedule,    "cosine(a, b, T): a to b over T along a half cosine"},
@@ -429,7 +435,7 @@ Value call_builtin(Checker *c, const Builtin *b, Values *args, Args names, Span 
   for (uint32_t i = 0; i < args->n; i++)
     if (args->at[i].kind == V_BAD) return v_bad(at);
   if (b->op != OP_COUNT && args->n && args->at[0].kind == V_NODE) {   /* domain of log, lgamma, ... */
-    static const struct { OpKind op; double lo; bool open; } domain[] = {{OP_log, 0, false}, {OP_sqrt, 0, false}, {OP_lgamma, 0, false}, {OP_digamma, 0, false}, {OP_log1p, -1, false}};
+    static const struct { OpKind op; double lo; bool open; } domain[] = {{OP_log, 0, false}, {OP_sqrt, 0, false}, {OP_lgamma, 0, false}, {OP_digamma, 0, false}, {OP_log_i0e, 0, false}, {OP_bessel_gap, 0, false}, {OP_log1p, -1, false}};
     Range r = node_of(c->g, args->at[0].as.node)->range;
     for (size_t i = 0; i < LEN(domain); i++)
       if (domain[i].op == b->op && r.lo < domain[i].lo) {

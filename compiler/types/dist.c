@@ -260,6 +260,9 @@ bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_
   Scope *s = scope_new(c, NULL, d->module);
   uint32_t lead, lead_dim[DIM_MAX], own, own_dim[DIM_MAX];
   if (!leading_dims(c, d, s, at, &lead, lead_dim)) return false;
+  const Params *p = form_params(d->decl, d->form);
+  for (uint32_t k = 0; k < d->nargs; k++)
+    if (p->at[k].type && p->at[k].type->element == name_of("size")) scope_bind(c, s, p->at[k].name, v_node(d->arg[k], at), at);
   own = support_dims(c, d, s, own_dim);
   if (d->copies_rank + lead + own > DIM_MAX) { diag_at(c->diag, E0304, at, "a value may have at most %d event axes", DIM_MAX); return false; }
   *rank = 0;
@@ -271,6 +274,8 @@ bool dist_event(Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_
   if (elements > 2147483647.0) { diag_mark(diag_at(c->diag, E0304, at, "a value may have at most 2147483647 elements"), "%.0f", elements); return false; }
   return true;
 }
+/* note [support]  An end of `interval(low, high)` counts with its range: Uniform(0, e) with a positive e is on [0, inf).  `interval(v, v)`
+ * is the range of v itself, as a continuous one. */
 Range dist_support(Checker *c, const DistValue *d) {
   if (d->flow) return d->flow->range;
   Scope *s = scope_new(c, NULL, d->module);
@@ -281,15 +286,17 @@ Range dist_support(Checker *c, const DistValue *d) {
     const Params *p = form_params(d->decl, d->form);      /* supports may be written with the parameters: interval(low, high) */
     for (uint32_t k = 0; k < d->nargs; k++) scope_bind(c, s, p->at[k].name, v_node(d->arg[k], d->span), d->span);
     if (d->decl->as.dist.support->element == name_of("interval")) {
-      double ends[2];
-      bool known = true;
-      for (int i = 0; i < 2 && known; i++) {
-        Val v = eval_node(c, s, d->decl->as.dist.support->params.at[i]);
-        known = v != NO_VAL && node_of(c->g, v)->op == OP_const;
-        if (known) ends[i] = node_of(c->g, v)->attr.number;
+      Range end[2];
+      Val v[2];
+      for (int i = 0; i < 2; i++) {
+        v[i] = eval_node(c, s, d->decl->as.dist.support->params.at[i]);
+        if (v[i] == NO_VAL) return RANGE_REAL;
+        end[i] = node_of(c->g, v[i])->range;
       }
-      if (!known) return RANGE_REAL;
-      return (Range){.lo = ends[0], .hi = ends[1]};
+      Range one = end[0];
+      one.whole = false;
+      if (v[0] == v[1]) return one;
+      return (Range){.lo = end[0].lo, .hi = end[1].hi, .lo_open = end[0].lo_open || isinf(end[0].lo), .hi_open = end[1].hi_open || isinf(end[1].hi)};
     }
     range_of_type(c, s, d->decl->as.dist.support, &r, &own);
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Polynomials of the kernels: prints the coefficient arrays that kernels_f32.c, kernels_f64.c and
-gamma.c hold, each with its largest error.  Needs mpmath.
+"""Polynomials of the kernels: prints the coefficient arrays that kernels_f32.c, kernels_f64.c, gamma.c and
+vonmises.c hold, each with its largest error.  Needs mpmath.
 
     python3 fit.py            all of them
     python3 fit.py exp erf    those whose name starts so
@@ -199,6 +199,31 @@ def pow_c():
     fit("exp2_c", lambda r: m.mpf(2) ** r, mpf(-1) / 2, mpf(1) / 2, 8, cut=f64, note="2^r on +-1/2")
 
 
+# --- Bessel functions and the normal tail: in double, good enough for f32 --------------------------------
+def bessel_ratio(x):
+    return m.besseli(1, x) / m.besseli(0, x)
+
+
+def bessel_c():
+    q = lambda f: lambda q: f(2 * m.sqrt(q) if q > mpf(10) ** -30 else mpf(10) ** -15)
+    fit("i0_c", q(lambda x: (m.besseli(0, x) - 1) / (x * x / 4)), 0, 16, 13, cut=f64,
+        note="(I0(x) - 1) / q in q = x^2/4, x <= 8")
+    fit("i1_c", q(lambda x: m.besseli(1, x) / (x / 2)), 0, 16, 13, cut=f64, note="I1(x) / (x/2)")
+    r = lambda f, limit: lambda r: f(1 / r) if r > mpf("1e-7") else mpf(limit)
+    fit("log_i0e_far", r(lambda x: m.log(m.besseli(0, x)) - x + m.log(x) / 2, -m.log(2 * m.pi) / 2),
+        0, mpf(1) / 8, 7, lambda r, y: 1, f64, "log I0(x) - x + log(x)/2 in 1/x")
+    fit("gap_far", r(lambda x: x * (1 - bessel_ratio(x)), 0.5), 0, mpf(1) / 8, 9, cut=f64,
+        note="x (1 - I1/I0) in 1/x")
+    fit("slope_far", r(lambda x: x * x * (1 - bessel_ratio(x) / x - bessel_ratio(x) ** 2), 0.5), 0, mpf(1) / 8,
+        10, cut=f64, note="x^2 (I1/I0)' in 1/x")
+
+
+def mills_c():
+    mills = lambda t: m.erfc(t / m.sqrt(2)) / 2 / m.npdf(t)
+    fit("mills_far", lambda z: mills(3 * (1 / z - 1)) / z if z > mpf("1e-9") else mpf(1) / 3, 0, 1, 14, cut=f64,
+        note="Mills ratio over z in z = 1 / (1 + t/3)")
+
+
 # --- f64 -----------------------------------------------------------------------------------------------
 def digamma64_c():
     hi = f64(X0)
@@ -245,8 +270,56 @@ def gamma_nodes():
     print("};")
 
 
+def bessel_nodes():
+    """1 - cos at the midpoints of 56 equal arcs of the circle, half of them"""
+    print("static const double bessel_node[] = {")
+    for j in range(28):
+        print("  %s," % m.nstr(2 * m.sin(m.pi * (2 * j + 1) / 112) ** 2, 17))
+    print("};")
+
+
+def bessel_series():
+    """1 - I1/I0 = g1/x + g2/x^2 + ...: r = I1/I0 solves r' = 1 - r/x - r^2;
+    log(I0(x) exp(-x) sqrt(2 pi x)) = l1/x + l2/x^2 + ...: its derivative is r - 1 + 1/2x"""
+    n = 20
+    g = [mpf(0), mpf(1) / 2]
+    for k in range(2, n + 1):      # of x^-k: (k-1) g[k-1] = 2 g[k] - sum g[i] g[k-i] + g[k-1]
+        g.append(((k - 2) * g[k - 1] + m.fsum(g[i] * g[k - i] for i in range(1, k))) / 2)
+    for name, c in (("gap_c", g[1:]), ("log_i0e_c", [g[k + 1] / k for k in range(1, n)])):
+        print("static const double %s[] = {" % name)
+        for x in reversed(c):
+            print("  %s," % m.nstr(x, 17))
+        print("};")
+
+
+def mills_nodes():
+    """s and its weight: the Mills ratio of t >= 2 is the sum of w / (t + s^2/t)"""
+    h = mpf(3) / 10
+    print("static const double mills_node[][2] = {")
+    for k in range(29):
+        s = (k + mpf(1) / 2) * h
+        print("  { %s, %s }," % (m.nstr(s * s, 17), m.nstr(2 * h / m.sqrt(2 * m.pi) * m.exp(-s * s / 2), 17)))
+    print("};")
+
+
+def legendre_nodes():
+    """nodes on (0, 1) and weights of Gauss and Legendre"""
+    n = 16
+    out = []
+    for i in range(n):
+        x = m.cos(m.pi * (i + mpf(3) / 4) / (n + mpf(1) / 2))
+        for _ in range(8):
+            d = n * (m.legendre(n - 1, x) - x * m.legendre(n, x)) / (1 - x * x)
+            x -= m.legendre(n, x) / d
+        out.append(((1 - x) / 2, 1 / ((1 - x * x) * d * d)))
+    print("static const double node[][2] = {")
+    for x, w in out:
+        print("  { %s, %s }," % (m.nstr(x, 17), m.nstr(w, 17)))
+    print("};")
+
+
 if __name__ == "__main__":
-    jobs = [k for k in list(globals()) if k.endswith("_c") or k == "gamma_nodes"]
+    jobs = [k for k in list(globals()) if k.endswith(("_c", "_nodes", "_series"))]
     for k in jobs:
         if len(sys.argv) < 2 or any(k.startswith(a) for a in sys.argv[1:]):
             globals()[k]()

@@ -6,7 +6,7 @@
  * normal at the same place are made of the same bits.
  *
  * Inlined kernels, bodies in kernels_f32.c and kernels_f64.c: threefry, uniform, normal.
- * Out of line, in samplers.c: standard_gamma, poisson, which need several words a draw.
+ * Out of line, in samplers.c: standard_gamma, poisson, vonmises, which need several words a draw.
  * See note [words of a draw] there for how these are kept apart. */
 #ifndef SVI_RANDOM_H
 #define SVI_RANDOM_H
@@ -56,5 +56,9 @@ SVI_CONST double svi_standard_gamma_f64(uint32_t k0, uint32_t k1, uint32_t c0, u
 /* Poisson counts, as a number of the width; NaN where the rate is negative, infinite or NaN. */
 SVI_CONST float  svi_poisson_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float rate);
 SVI_CONST double svi_poisson_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, double rate);
+
+/* Angles of the von Mises law with mean 0, |x| <= pi; NaN where the concentration is negative, infinite or NaN. */
+SVI_CONST float  svi_vonmises_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float concentration);
+SVI_CONST double svi_vonmises_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, double concentration);
 
 #endif

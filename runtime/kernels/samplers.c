@@ -1,7 +1,7 @@
 /* Samplers that reject, and so need an unknown number of words a draw.
  *
  * In:  a key, a counter and the law's parameter; see random.h.
- * Out: svi_standard_gamma_W, svi_poisson_W.
+ * Out: svi_standard_gamma_W, svi_poisson_W, svi_vonmises_W.
  *
  * note [words of a draw].  The j-th word pair of the draw at counter (c0, c1) under the key (k0, k1) is
  *     threefry(l0 + j, l1, c0, c1),   (l0, l1) = threefry(k0, k1, STREAM, STREAM).
@@ -108,4 +108,36 @@ double svi_poisson_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, doubl
 
 float svi_poisson_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float rate) {
   return (float)svi_poisson_f64(k0, k1, c0, c1, rate);
+}
+
+/* --- von Mises --------------------------------------------------------------------------------------- */
+
+/* Rejection from a wrapped Cauchy law: D. J. Best and N. I. Fisher, "Efficient simulation of the von Mises distribution",
+ * Applied Statistics 28 (1979).  Theirs are rho = (tau - sqrt(2 tau)) / 2k, s = (1 + rho^2) / 2 rho and the angle's cosine
+ * f = (1 + s z) / (s + z), z = cos(pi u); here s - 1 and 1 - f, which keep their digits when k is large, and so does the
+ * angle as 2 asin(sqrt((1 - f) / 2)). */
+static double vonmises_reject(Words *w, double k) {
+  double root = sqrt(1 + 4 * k * k), tau = 1 + root, sum = tau + sqrt(2 * tau), rho = 2 * k / sum;
+  double from_1 = (1 + sqrt(2 * tau) + 1 / (root + 2 * k)) / sum;      /* 1 - rho */
+  double s1 = from_1 * from_1 / (2 * rho);
+  for (;;) {
+    double half = 0.5 * M_PI * words_uniform(w), sine = sin(half), cosine = cos(half), v = words_uniform(w);
+    double f1 = s1 * 2 * sine * sine / (s1 + 2 * cosine * cosine);     /* 1 - f = (s - 1) (1 - z) / (s + z) */
+    double c = k * (s1 + f1);
+    if (c * (2 - c) > v || log(c / v) + 1 >= c)
+      return copysign(2 * asin(fmin(sqrt(0.5 * f1), 1)), words_uniform(w) - 0.5);
+  }
+}
+
+double svi_vonmises_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, double concentration) {
+  if (!(concentration >= 0) || isinf(concentration)) return NAN;
+  Words w = words_new(k0, k1, c0, c1);
+  if (concentration < 1e-9) return M_PI * (2 * words_uniform(&w) - 1);
+  return vonmises_reject(&w, fmin(concentration, 1e150));
+}
+
+float svi_vonmises_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float concentration) {
+  const float pi = 3.14159250f;              /* the float below it */
+  float x = (float)svi_vonmises_f64(k0, k1, c0, c1, concentration);
+  return x > pi ? pi : x < -pi ? -pi : x;
 }

@@ -328,10 +328,52 @@ START_TEST(an_index_is_not_that_of_the_caller) {
 }
 END_TEST
 
+/* ---- moments of families, and gradients through their draws */
+START_TEST(families_have_their_moments) {
+  put_constant("y", 0.7, 20000);
+  start("families", _i);
+  static const struct { const char *report; double value, se; } rows[] = {
+    {"cosine", 0.6977746579640080, 6e-3}, {"sine", 0, 6e-3},                   /* I1/I0 at 2 */
+    {"tail", 8.121188992979797, 2e-3}, {"half", 2.927107958832808, 0.02}, {"half_2", 9.817769897082, 0.1},
+    {"diag", -0.359813847226612, 0.01},
+    {"r_21", 1. / 6, 3e-3}, {"r_31", 1. / 6, 3e-3}, {"r_32", 1. / 6, 3e-3},   /* 1 / (2 concentration + size - 1) */
+    {"c_11", 0.4761904762, 0.01}, {"c_13", -0.1904761905, 0.01}, {"c_23", 0.3809523810, 0.01},
+    {"count_2", 40.2, 0.5}, {"share", 1.5 / 4.2, 3e-3}, {"share_2", 1.5 * 2 / (4.2 * 5.2), 2e-3}, {"apart", 2.25 / (4.2 * 4.2), 3e-3},
+    {"reach", exp(0.7) / 2 - 0.7, 0.01},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) is_about(eval(rows[i].report, ""), rows[i].value, rows[i].se, rows[i].report);
+  is_exactly(eval("inside", "").value, 1, "angles within a turn");
+  is_exactly(eval("inside", "--set kappa=0").value, 1, "angles of no direction within a turn");
+  is_about(eval("cosine", "--set kappa=0"), 0, 6e-3, "cosine of no direction");
+  is_exactly(eval("unit", "").value, 3, "the diagonal of correlations");
+  double e = log1p(exp(0.7));
+  is_exactly(eval("point", "").value, log(e) - e, "the density at a point estimate");
+}
+END_TEST
+
+START_TEST(draws_have_their_gradients) {
+  put_constant("y", 0.7, 500);
+  start("families", _i);
+  work_run("./m gradients --data d.npz --quiet --count 200 --to g.npz");
+  const struct { const char *name; double value, se; } rows[] = {
+    {"angle:v.m", 0.6977746579640080 * sin(0.5), 5e-3}, {"angle:v.lk", 2 * 0.1642231977212077 * cos(0.5), 5e-3},
+    {"tail:t.m", 0.01414854278274811, 1e-4}, {"tail:t.ls", 0.2329248879433683, 2e-3},
+    {"half:h.m", 0.3124522236049133, 2e-3}, {"half:h.ls", 1.583334070635264, 0.01}, {"rows:l.lc", 0.3454236892520084, 0.01},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char name[64];
+    Report r = {.value = work_read("g.npz", rows[i].name).at[0]};
+    snprintf(name, sizeof name, "%s.se", rows[i].name);
+    r.se = work_read("g.npz", name).at[0];
+    is_about(r, rows[i].value, rows[i].se, rows[i].name);
+  }
+}
+END_TEST
+
 /* ---- the oracle, for the models of this folder */
 START_TEST(generated_code_agrees_with_the_evaluator) {
   static const struct { const char *model, *column; double value; } rows[] = {
-    {"linear_gaussian", "x", 3}, {"binary_latent", "x", 1}, {"divergences", "y", 0.7}, {"draws", "y", 0.7}, {"ladder", "x", 0.3}, {"one_step", "x", 3},
+    {"linear_gaussian", "x", 3}, {"binary_latent", "x", 1}, {"divergences", "y", 0.7}, {"draws", "y", 0.7}, {"ladder", "x", 0.3}, {"one_step", "x", 3}, {"families", "y", 0.7},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     put_constant(rows[i].column, rows[i].value, 300);
@@ -367,6 +409,8 @@ int main(void) {
   tcase_add_loop_test(t, a_sum_over_rows_is_scaled, 0, WIDTHS);
   tcase_add_loop_test(t, an_index_is_not_that_of_the_caller, 0, WIDTHS);
   tcase_add_loop_test(t, threads_and_resuming_change_nothing, 0, WIDTHS);
+  tcase_add_loop_test(t, families_have_their_moments, 0, WIDTHS);
+  tcase_add_loop_test(t, draws_have_their_gradients, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
   suite_add_tcase(s, t);

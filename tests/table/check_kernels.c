@@ -32,6 +32,8 @@ typedef long double Ref2(long double, long double);
 
 /* In the order of kernels.def; NULL where long double libm has no such function. */
 static const struct { const char *name; Ref1 *ref1; Ref2 *ref2; } reference[] = {
+  { "bessel_gap",    NULL,    NULL      },
+  { "bessel_slope",  NULL,    NULL      },
   { "cos",      cosl,         NULL      },
   { "digamma",  NULL,         NULL      },
   { "erf",      erfl,         NULL      },
@@ -41,6 +43,10 @@ static const struct { const char *name; Ref1 *ref1; Ref2 *ref2; } reference[] = 
   { "lgamma",   ref_lgamma,   NULL      },
   { "log",      logl,         NULL      },
   { "log1p",    log1pl,       NULL      },
+  { "log_i0e",       NULL,    NULL      },
+  { "log_ndtr",      NULL,    NULL      },
+  { "log_ndtr_grad", NULL,    NULL      },
+  { "log_ndtri",     NULL,    NULL      },
   { "ndtri",    NULL,         NULL      },
   { "pow",      NULL,         powl      },
   { "sigmoid",  ref_sigmoid,  NULL      },
@@ -165,6 +171,12 @@ START_TEST(kernels_agree_with_the_committed_points) {
   check_points("trigamma", trigamma_points, SIZE(trigamma_points));
   check_points("erfinv",   erfinv_points,   SIZE(erfinv_points));
   check_points("ndtri",    ndtri_points,    SIZE(ndtri_points));
+  check_points("log_i0e",       log_i0e_points,       SIZE(log_i0e_points));
+  check_points("bessel_gap",    bessel_gap_points,    SIZE(bessel_gap_points));
+  check_points("bessel_slope",  bessel_slope_points,  SIZE(bessel_slope_points));
+  check_points("log_ndtr",      log_ndtr_points,      SIZE(log_ndtr_points));
+  check_points("log_ndtr_grad", log_ndtr_grad_points, SIZE(log_ndtr_grad_points));
+  check_points("log_ndtri",     log_ndtri_points,     SIZE(log_ndtri_points));
 }
 END_TEST
 
@@ -173,7 +185,7 @@ START_TEST(relative_error_holds_at_the_zeros) {
   const struct { const char *name; double zero; } at[] = {
     { "lgamma", 1 }, { "lgamma", 2 }, { "digamma", 1.4616321449683623 }, { "log", 1 },
     { "log1p", 0 }, { "expm1", 0 }, { "tanh", 0 }, { "erf", 0 }, { "sin", 0 }, { "erfinv", 0 },
-    { "ndtri", 0.5 }, { "sin", 355 }, { "cos", 11 }, { "sin", 1e8 },
+    { "ndtri", 0.5 }, { "log_ndtri", -0.69314718055994531 }, { "log_i0e", 0 }, { "sin", 355 }, { "cos", 11 }, { "sin", 1e8 },
   };
   for (int k = 0; k < SIZE(at); k++) for (int i = 0; i < SIZE(row); i++) {
     if (strcmp(row[i].name, at[k].name)) continue;
@@ -229,6 +241,8 @@ END_TEST
 
 /* What both widths give exactly, signs of zeros included. */
 static const struct { const char *name; double x, y; } special1[] = {
+  { "bessel_gap", 0, 1 }, { "bessel_gap", INF, 0 }, { "bessel_gap", -1, NAN },
+  { "bessel_slope", 0, 0.5 }, { "bessel_slope", INF, 0 }, { "bessel_slope", -1, NAN },
   { "cos", 0, 1 }, { "cos", -INF, NAN }, { "cos", INF, NAN },
   { "digamma", 0, -INF }, { "digamma", INF, INF }, { "digamma", -1.5, NAN }, { "digamma", -INF, NAN },
   { "erf", 0, 0 }, { "erf", -0.0, -0.0 }, { "erf", INF, 1 }, { "erf", -INF, -1 }, { "erf", 30, 1 },
@@ -244,6 +258,9 @@ static const struct { const char *name; double x, y; } special1[] = {
   { "log", -INF, NAN },
   { "log1p", 0, 0 }, { "log1p", -0.0, -0.0 }, { "log1p", -1, -INF }, { "log1p", -2, NAN },
   { "log1p", INF, INF }, { "log1p", -INF, NAN },
+  { "log_i0e", 0, 0 }, { "log_i0e", INF, -INF }, { "log_i0e", -1, NAN },
+  { "log_ndtr", -INF, -INF }, { "log_ndtr", INF, -0.0 }, { "log_ndtr_grad", -INF, INF }, { "log_ndtr_grad", INF, 0 },
+  { "log_ndtri", 0, INF }, { "log_ndtri", -INF, -INF }, { "log_ndtri", 1, NAN }, { "log_ndtri", INF, NAN },
   { "ndtri", 0, -INF }, { "ndtri", 1, INF }, { "ndtri", 0.5, 0 }, { "ndtri", -0.5, NAN },
   { "ndtri", 2, NAN }, { "ndtri", INF, NAN }, { "ndtri", -INF, NAN },
   { "sigmoid", 0, 0.5 }, { "sigmoid", INF, 1 }, { "sigmoid", -INF, 0 },
@@ -350,6 +367,41 @@ START_TEST(gamma_grad_has_mean_one) {
     }
     double mean = s / n, se = sqrt((ss / n - mean * mean) / n);
     ck_assert_msg(fabs(mean - 1) < 4 * se, "alpha %g: %g +- %g", alpha[k], mean, se);
+  }
+}
+END_TEST
+
+/* --- the derivative of von Mises samples -------------------------------------------------------------- */
+
+START_TEST(vonmises_grad_agrees_with_the_committed_points) {
+  for (int k = 0; k < SIZE(vonmises_grad_points); k++) {
+    GradPoint p = vonmises_grad_points[k];
+    double e32 = (double)fabsl(svi_vonmises_grad_f32(p.alpha, p.x) / p.y - 1);
+    double e64 = (double)fabsl(svi_vonmises_grad_f64(p.alpha, p.x) / p.y - 1);
+    ck_assert_msg(e32 < 1e-6, "f32: %g at %g, %g", e32, p.alpha, p.x);
+    ck_assert_msg(e64 < 1e-9, "f64: %g at %g, %g", e64, p.alpha, p.x);
+  }
+  ck_assert(svi_vonmises_grad_f64(2, 0) == 0 && svi_vonmises_grad_f64(2, M_PI) == 0);
+  ck_assert(isnan(svi_vonmises_grad_f64(-1, 1)) && isnan(svi_vonmises_grad_f32(NAN, 1)));
+  ck_assert(isnan(svi_vonmises_grad_f32(1, NAN)) && isnan(svi_vonmises_grad_f64(INFINITY, 1)));
+}
+END_TEST
+
+/* E cos x = I1/I0, so that the mean of -sin(x) dx/dkappa is its derivative. */
+START_TEST(vonmises_grad_moves_the_mean_cosine) {
+  const double kappa[] = { 1e-3, 0.4, 2, 9, 300 };
+  const int n = 20000;
+  for (int k = 0; k < SIZE(kappa); k++) {
+    double s = 0, ss = 0;
+    for (int i = 0; i < n; i++) {
+      double x = svi_vonmises_f64(7, 9, (uint32_t)k, (uint32_t)i, kappa[k]);
+      double g = -sin(x) * svi_vonmises_grad_f64(kappa[k], x);
+      s += g;
+      ss += g * g;
+    }
+    double mean = s / n, se = sqrt((ss / n - mean * mean) / n), want = svi_bessel_slope_f64(kappa[k]);
+    ck_assert_msg(fabs(mean - want) < 4 * se, "kappa %g: %g +- %g, not %g", kappa[k], mean, se, want);
+    ck_assert_msg(se < 0.02 * want, "kappa %g: the error %g sees nothing", kappa[k], se);
   }
 }
 END_TEST
@@ -645,6 +697,54 @@ START_TEST(poisson_minds_its_edges) {
 }
 END_TEST
 
+/* By the midpoint rule over [-pi, x], in steps too short to miss the peak. */
+static double vonmises_cdf(double x, double k) {
+  double from = fmax(-M_PI, -12 / sqrt(k)), sum = 0, peak = exp(svi_log_i0e_f64(k)) * 2 * M_PI;
+  const int n = 400;
+  if (x <= from) return 0;
+  for (int i = 0; i < n; i++) {
+    double s = sin(0.5 * (from + (x - from) * (i + 0.5) / n));
+    sum += exp(-2 * k * s * s);
+  }
+  return sum * (x - from) / n / peak;
+}
+
+START_TEST(vonmises_samples_have_their_law) {
+  const double kappa[] = { 0, 1e-10, 1e-4, 0.5, 2, 30, 1e4, 1e12 };
+  const int n = 20000;
+  double k = kappa[_i], *x = malloc((size_t)n * sizeof *x), *y = malloc((size_t)n * sizeof *y);
+  double c = 0, s = 0, twin = 0, before = 0;
+  for (int i = 0; i < n; i++) {
+    x[i] = svi_vonmises_f64(9, 10, 13, (uint32_t)i, k);
+    y[i] = svi_vonmises_f32(9, 10, 14, (uint32_t)i, (float)k);
+    ck_assert(fabs(x[i]) <= M_PI && fabs(y[i]) <= M_PI);
+    double t = sin(0.5 * x[i]);
+    c += 2 * t * t / n;
+    s += sin(x[i]) / n;
+    double u = vonmises_cdf(x[i], k) - 0.5;
+    if (i % 2) twin += 12 * u * before / (n / 2);
+    before = u;
+  }
+  /* 1 - cos has mean gap and variance slope; sin has mean 0 and variance (1 - gap) / k */
+  double gap = svi_bessel_gap_f64(k), slope = svi_bessel_slope_f64(k);
+  ck_assert_msg(fabs(c - gap) < 4 * sqrt(slope / n), "mean of 1 - cos: %g, not %g", c, gap);
+  ck_assert_msg(fabs(s) < 4 * sqrt((k > 0 ? (1 - gap) / k : 0.5) / n), "mean sine %g", s);
+  ck_assert_msg(fabs(twin) < 4 / sqrt(n / 2), "neighbours correlate: %g", twin);
+  double ks64 = kolmogorov(x, n, vonmises_cdf, k, -4), ks32 = kolmogorov(y, n, vonmises_cdf, (float)k, -4);
+  ck_assert_msg(ks64 < KS_LIMIT && ks32 < KS_LIMIT, "Kolmogorov-Smirnov %g, %g", ks64, ks32);
+  free(x);
+  free(y);
+}
+END_TEST
+
+START_TEST(vonmises_minds_its_edges) {
+  ck_assert(isnan(svi_vonmises_f32(1, 2, 3, 4, -1)) && isnan(svi_vonmises_f64(1, 2, 3, 4, NAN)));
+  ck_assert(isnan(svi_vonmises_f64(1, 2, 3, 4, INFINITY)));
+  ck_assert(fabs(svi_vonmises_f64(1, 2, 3, 4, 1e200)) < 1e-70);
+  for (uint32_t i = 0; i < 100000; i++) ck_assert(fabs((double)svi_vonmises_f32(1, 2, 3, i, 0)) <= M_PI);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("kernels");
   TCase *table = tcase_create("table"), *random = tcase_create("random");
@@ -661,6 +761,8 @@ int main(void) {
   tcase_add_test(table, the_ends_of_the_range_are_gradual);
   tcase_add_test(table, gamma_grad_agrees_with_the_committed_points);
   tcase_add_test(table, gamma_grad_has_mean_one);
+  tcase_add_test(table, vonmises_grad_agrees_with_the_committed_points);
+  tcase_add_test(table, vonmises_grad_moves_the_mean_cosine);
   tcase_add_test(random, threefry_gives_the_known_answers);
   tcase_add_test(random, every_input_bit_reaches_the_output);
   tcase_add_loop_test(random, uniforms_and_normals_have_their_law, 0, GENERATORS);
@@ -671,6 +773,8 @@ int main(void) {
   tcase_add_test(random, tiny_shapes_do_not_underflow);
   tcase_add_loop_test(random, poisson_samples_have_their_law, 0, 9);
   tcase_add_test(random, poisson_minds_its_edges);
+  tcase_add_loop_test(random, vonmises_samples_have_their_law, 0, 8);
+  tcase_add_test(random, vonmises_minds_its_edges);
   suite_add_tcase(s, table);
   suite_add_tcase(s, random);
   SRunner *run = srunner_create(s);

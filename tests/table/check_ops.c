@@ -228,8 +228,8 @@ START_TEST(elementwise_row) {
       ck_assert_msg(strlen(why) > 20 && !strchr(why, '"'), "message: %s", why);
       continue;
     }
-    /* trigamma has no rule */
-    check_derivatives(op_name(op), y, op == OP_digamma ? SECOND_REFUSED : SECOND_AGREES);
+    /* trigamma and bessel_slope have no rule */
+    check_derivatives(op_name(op), y, op == OP_digamma || op == OP_bessel_gap ? SECOND_REFUSED : SECOND_AGREES);
   }
 }
 END_TEST
@@ -550,6 +550,13 @@ static Val  gamma_build(void) {
   return graph_random(b.g, RANDOM_GAMMA, a_draw(), graph_shape(b.g, EACH_ROW, 1, (uint32_t[]){2}),
                       leaf(EACH_ROW, 0, 0, 0, 0, .5, 6));
 }
+static Val  vonmises_build(void) {
+  return graph_random(b.g, RANDOM_VONMISES, a_draw(), graph_shape(b.g, EACH_ROW, 1, (uint32_t[]){2}),
+                      leaf(EACH_ROW, 0, 0, 0, 0, .5, 3));
+}
+static void vonmises_expect(double *y) {
+  FOR(r, ROWS) FOR(d, 2) *y++ = svi_vonmises_f64(11, 22, data_row[r], (uint32_t)d, X(0, r));
+}
 static void gamma_expect(double *y) {
   FOR(r, ROWS) FOR(d, 2) *y++ = svi_standard_gamma_f64(11, 22, data_row[r], (uint32_t)d, X(0, r));
 }
@@ -646,6 +653,7 @@ static const Case cases[] = {
   {OP_random,    "uniform",            uniform_build,           uniform_expect,     TWICE},
   {OP_random,    "poisson",            poisson_build,           poisson_expect,     NO_ADJOINT},
   {OP_random,    "gamma",              gamma_build,             gamma_expect,       NO_ADJOINT},
+  {OP_random,    "vonmises",           vonmises_build,          vonmises_expect,    NO_ADJOINT},
   {OP_cholesky,  "cholesky",           cholesky_build,          cholesky_expect,    TWICE},
   {OP_solve_tri, "solve lower",        solve_lower_build,       NULL,               TWICE},
   {OP_solve_tri, "solve lower trans",  solve_lower_trans_build, NULL,               TWICE},
@@ -697,13 +705,13 @@ START_TEST(solutions_solve) {
 END_TEST
 
 /* The draw is not differentiable step by step (it rejects): its derivative is the implicit one. */
-START_TEST(a_gamma_draw_has_the_implicit_gradient) {
-  Val y = gamma_build(), d[LEAVES], loss = graph_reduce(b.g, REDUCE_SUM, graph_sum_all(b.g, y), EACH_ROW, 0);
+START_TEST(a_draw_that_rejects_has_the_implicit_gradient) {
+  Val y = _i ? vonmises_build() : gamma_build(), d[LEAVES];
+  Val loss = graph_reduce(b.g, REDUCE_SUM, graph_sum_all(b.g, y), EACH_ROW, 0);
   graph_grad(b.g, loss, b.leaf, b.n, d);
   const double *da = value(d[0], NULL), *z = value(y, NULL);
-  FOR(r, ROWS) ck_assert_double_eq_tol(da[r],
-                                       svi_gamma_grad_f64(X(0, r), z[2 * r]) + svi_gamma_grad_f64(X(0, r),
-                                           z[2 * r + 1]), 1e-12);
+  double (*grad)(double, double) = _i ? svi_vonmises_grad_f64 : svi_gamma_grad_f64;
+  FOR(r, ROWS) ck_assert_double_eq_tol(da[r], grad(X(0, r), z[2 * r]) + grad(X(0, r), z[2 * r + 1]), 1e-12);
 }
 END_TEST
 
@@ -889,7 +897,7 @@ int main(void) {
   tcase_add_loop_test(c, structural_op, 0, (int)LEN(cases));
   tcase_add_loop_test(c, views_are_looked_through, 0, PRODUCERS);
   tcase_add_test(c, solutions_solve);
-  tcase_add_test(c, a_gamma_draw_has_the_implicit_gradient);
+  tcase_add_loop_test(c, a_draw_that_rejects_has_the_implicit_gradient, 0, 2);
   tcase_add_test(c, stop_and_poisson_have_no_gradient);
   tcase_add_test(c, ties_share_the_gradient);
   tcase_add_test(c, a_product_with_zeros_has_its_gradient);

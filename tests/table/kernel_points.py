@@ -73,7 +73,109 @@ def gamma_table():
     print("};")
 
 
-print("/* Made by kernel_points.py; values to 25 digits (20 for the last table). */\n")
+def bessel_tail(x, what):
+    """asymptotic series for x >= 300, where 40 terms leave nothing: I_v(x) exp(-x) sqrt(2 pi x)"""
+    def series(v):
+        t, s = mpf(1), mpf(1)
+        for k in range(1, 40):
+            t *= -(4 * v * v - (2 * k - 1) ** 2) / (8 * k * x)
+            s += t
+        return s
+    with mp.workdps(160):
+        if what == "log":
+            return m.log(series(0)) - m.log(2 * m.pi * x) / 2
+        r = series(1) / series(0)
+        return 1 - r if what == "gap" else 1 - r / x - r * r
+
+
+def log_i0e(x):
+    return bessel_tail(x, "log") if x > 300 else m.log(m.besseli(0, x)) - x
+
+
+def gap(x):
+    return bessel_tail(x, "gap") if x > 300 else 1 - m.besseli(1, x) / m.besseli(0, x)
+
+
+def slope(x):
+    if x > 300:
+        return bessel_tail(x, "slope")
+    r = m.besseli(1, x) / m.besseli(0, x)
+    return 1 - (r / x if x else mpf(1) / 2) - r * r
+
+
+def log_tail(t):
+    """log Q(t), by the asymptotic series where erfc is too small"""
+    if t < 1000:
+        with mp.workdps(120):
+            return m.log(m.erfc(t / m.sqrt(2)) / 2)
+    s, k = mpf(1), mpf(1)
+    for n in range(1, 12):
+        k *= -(2 * n - 1) / (t * t)
+        s += k
+    return m.log(s) - t * t / 2 - m.log(t) - m.log(2 * m.pi) / 2
+
+
+def log_ndtr(x):
+    with mp.workdps(120):
+        return log_tail(-x) if x < 0 else m.log1p(-m.erfc(x / m.sqrt(2)) / 2)
+
+
+def log_ndtr_grad(x):
+    with mp.workdps(200):
+        return m.exp(-x * x / 2 - m.log(2 * m.pi) / 2 - log_ndtr(x)) if x > -1000 else -x - 1 / x + 2 / x**3
+
+
+def log_ndtri(y):
+    """by Newton's rule on log_ndtr, or its mirror image where that is flat"""
+    if y > -0.1:
+        with mp.workdps(120):
+            return -log_ndtri(m.log(-m.expm1(y)))
+    x = -m.sqrt(-2 * y) if y < -3 else mpf(0)
+    for _ in range(60):
+        d = (log_ndtr(x) - y) / log_ndtr_grad(x)
+        x -= d
+        if abs(d) < mpf(10) ** -45 * (1 + abs(x)):
+            break
+    return x
+
+
+def vonmises_grad(k, x):
+    """-(dF/dkappa) / pdf by quadrature"""
+    k, x = mpf(k), mpf(x)
+    with mp.workdps(40):
+        r = 1 - gap(k)
+        f = lambda t: (m.cos(t) - r) * m.exp(k * (m.cos(t) - m.cos(x)))
+        y, turn = abs(x), m.acos(r)
+        parts = lambda a, b, n: [a + (b - a) * i / n for i in range(n + 1)]
+        if y < turn:
+            v = -m.quad(f, parts(mpf(0), y, 4))
+        else:
+            width = min(m.pi - y, 60 / (k * m.sin(y) + m.sqrt(k) / 4 + 1))
+            v = m.quad(f, parts(y, y + width, 12) + ([m.pi] if width < m.pi - y else []))
+        return v * m.sign(x)
+
+
+def vonmises_table():
+    print("static const GradPoint vonmises_grad_points[] = {")
+    for k in (0, 1e-6, 0.01, 0.3, 1, 2.7, 10, 29.9, 30.1, 200, 1e4, 1e8):
+        k = f32(k)
+        sd = min(1.0, (1e-9 + k) ** -0.5)
+        for x in (1e-6, 0.1 * sd, -0.5 * sd, 0.9 * sd, 1.1 * sd, -1.5 * sd, 2 * sd, 3 * sd, 5 * sd, 2.0, -3.0, 3.14):
+            x = f32(x)
+            if abs(x) > min(12 * sd, 3.1415):
+                continue
+            print("  { %s, %s, %sL }," % (float(k).hex(), float(x).hex(), m.nstr(vonmises_grad(k, x), 20)))
+    print("};")
+
+
+kappas = [0, 1e-30, 1e-6, 1e-3, 0.1, 0.5, 0.99, 1.01, 2, 3.3, 5, 7.9, 8.1, 10, 15, 20, 25, 29.9, 30.1, 50,
+    100, 250, 350, 1e3, 1e5, 1e9, 1e18]
+tails = [-1e18, -1e9, -1e5, -2e3, -100, -40, -37.5, -20, -10, -7, -5, -3, -2.01, -1.99, -1.2, -0.7, -0.3, -1e-3,
+    -1e-30, 0, 1e-20, 1e-3, 0.3, 0.7, 1.2, 1.99, 2.01, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+logs = [-1e30, -1e18, -1e9, -1e5, -5e3, -800, -200, -100, -81, -79, -50, -30, -20, -10, -5, -3, -2, -1.5, -1.4, -1.3,
+    -1, -0.8, -0.7, -0.69, -0.693147, -0.6, -0.4, -0.3, -0.28, -0.2, -0.1, -0.01, -1e-4, -1e-8, -1e-15, -1e-20, -1e-30]
+
+print("/* Made by kernel_points.py; values to 25 digits (20 for the last two tables). */\n")
 print("typedef struct { float x; long double y; } Point;")
 print("typedef struct { float alpha, x; long double y; } GradPoint;\n")
 table("lgamma", m.loggamma, positive)
@@ -81,4 +183,12 @@ table("digamma", lambda x: m.psi(0, x), positive)
 table("trigamma", lambda x: m.psi(1, x), positive)
 table("erfinv", lambda x: ndtri((1 + x) / 2) / m.sqrt(2), odd + [-x for x in odd[2:6]])
 table("ndtri", ndtri, prob)
+table("log_i0e", log_i0e, kappas)
+table("bessel_gap", gap, kappas)
+table("bessel_slope", slope, kappas)
+table("log_ndtr", log_ndtr, tails)
+table("log_ndtr_grad", log_ndtr_grad, tails)
+table("log_ndtri", log_ndtri, logs)
 gamma_table()
+print()
+vonmises_table()

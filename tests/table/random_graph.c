@@ -92,9 +92,9 @@ static bool is_allowed(const Make *m, OpKind op) {
   const Elementwise *row = elementwise_of(op);
   if (!row) return false;
   bool steps = !strcmp(row->adjoint[0], "ZERO") && op != OP_select;
-  if (m->flags & GRAPH_SMOOTH && (steps || op == OP_abs || op == OP_gamma_grad || op == OP_trigamma))
+  if (m->flags & GRAPH_SMOOTH && (steps || op == OP_abs || !strncmp(row->adjoint[0], "NO_GRADIENT", 11)))
     return false;
-  return !(m->flags & GRAPH_TWICE && op == OP_digamma);
+  return !(m->flags & GRAPH_TWICE && (op == OP_digamma || op == OP_bessel_gap));
 }
 static Val move_elementwise(Make *m) {
   Graph *g = m->r.g;

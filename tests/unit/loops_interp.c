@@ -198,6 +198,7 @@ static double draw(const Run *x, uint32_t number) {
     case RANDOM_NORMAL:  return svi_normal_f64(key[0], key[1], c0, (uint32_t)c1);
     case RANDOM_GAMMA:   return svi_standard_gamma_f64(key[0], key[1], c0, (uint32_t)c1, x->value[i->arg[0]]);
     case RANDOM_POISSON: return svi_poisson_f64(key[0], key[1], c0, (uint32_t)c1, x->value[i->arg[0]]);
+    case RANDOM_VONMISES: return svi_vonmises_f64(key[0], key[1], c0, (uint32_t)c1, x->value[i->arg[0]]);
   }
   abort();
 }
