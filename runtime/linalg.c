@@ -46,6 +46,38 @@ void svi_cholesky_f64(uint64_t batch, uint64_t n, const double *a, double *l) {
   }
 }
 
+void svi_running_f32(uint64_t batch, uint64_t n, uint64_t m, bool after, const float *restrict a, float *restrict y) {
+  for (uint64_t b = 0; b < batch; b++, a += n * m, y += n * m) {
+    if (n) memset(y + (after ? (n - 1) * m : 0), 0, m * sizeof *y);
+    for (uint64_t k = 1; k < n; k++) {
+      uint64_t to = after ? n - 1 - k : k, from = after ? to + 1 : to - 1;
+      for (uint64_t c = 0; c < m; c++) y[to * m + c] = y[from * m + c] + a[from * m + c];
+    }
+  }
+}
+
+void svi_running_f64(uint64_t batch, uint64_t n, uint64_t m, bool after, const double *restrict a, double *restrict y) {
+  for (uint64_t b = 0; b < batch; b++, a += n * m, y += n * m) {
+    if (n) memset(y + (after ? (n - 1) * m : 0), 0, m * sizeof *y);
+    for (uint64_t k = 1; k < n; k++) {
+      uint64_t to = after ? n - 1 - k : k, from = after ? to + 1 : to - 1;
+      for (uint64_t c = 0; c < m; c++) y[to * m + c] = y[from * m + c] + a[from * m + c];
+    }
+  }
+}
+
+int32_t svi_settle_f32(uint64_t n, const float *next, float *guess) {
+  if (memcmp(next, guess, n * sizeof *next) == 0) return 0;
+  for (uint64_t i = 0; i < n; i++) if (isfinite(next[i])) guess[i] = next[i];
+  return 1;
+}
+
+int32_t svi_settle_f64(uint64_t n, const double *next, double *guess) {
+  if (memcmp(next, guess, n * sizeof *next) == 0) return 0;
+  for (uint64_t i = 0; i < n; i++) if (isfinite(next[i])) guess[i] = next[i];
+  return 1;
+}
+
 /* x = op(t)^-1 b with t[n, n], b and x [n, m]. */
 void svi_solve_tri_f32(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const float *t, const float *b, float *x) {
   for (uint64_t i = 0; i < batch; i++, t += n * n, b += n * m, x += n * m) {

@@ -61,6 +61,12 @@ void svi_cholesky_f32 (uint64_t batch, uint64_t n, const float *a, float *l);
 void svi_cholesky_f64 (uint64_t batch, uint64_t n, const double *a, double *l);
 void svi_solve_tri_f32(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const float *t, const float *b, float *x);
 void svi_solve_tri_f64(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const double *t, const double *b, double *x);
+/* y[i] = the sum of a's rows before i (after: behind it), of `batch` arrays [n, m]; y is not a. */
+void svi_running_f32(uint64_t batch, uint64_t n, uint64_t m, bool after, const float *a, float *y);
+void svi_running_f64(uint64_t batch, uint64_t n, uint64_t m, bool after, const double *a, double *y);
+/* The end of a turn of a repetition: next goes to guess, but for what is not finite.  Whether they differed. */
+int32_t svi_settle_f32(uint64_t n, const float *next, float *guess);
+int32_t svi_settle_f64(uint64_t n, const double *next, double *guess);
 /* kernels out of line (gamma, Poisson and von Mises draws, implicit gradients): kernels/kernels.h */
 
 /* ---- the model */

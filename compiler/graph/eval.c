@@ -7,6 +7,7 @@
  * `single` every value is rounded to float after it is computed, and draws are those of the float generators. */
 #include "../ops/op.h"
 #include <math.h>
+#include <stdlib.h>
 
 bool eval_fail(Eval *e, const char *format, ...) {
   va_list args;
@@ -93,6 +94,28 @@ static bool *find_needed(const Graph *g, Arena *arena, const Val *roots, uint32_
   return needed;
 }
 
+static bool eval_one(Eval *e, Val v) {
+  if (!op_of(node_of(e->g, v)->op)->eval(e, v)) return false;
+  double *x = e->out->value[v];
+  for (uint64_t i = 0; e->in->single && i < e->out->size[v]; i++) x[i] = (double)(float)x[i];
+  return true;
+}
+
+bool eval_body(Eval *e, Val guess, Val settle) {
+  bool *inside = calloc(settle - guess, sizeof *inside), ok = true;
+  if (!inside) BUG("out of memory");
+  inside[0] = true;
+  for (Val v = guess + 1; v < settle && ok; v++) {
+    const Node *n = node_of(e->g, v);
+    for (uint32_t i = 0; i < n->nargs; i++) inside[v - guess] |= n->arg[i] >= guess && inside[n->arg[i] - guess];
+    if (!inside[v - guess] || !e->out->value[v]) continue;
+    memset(e->out->value[v], 0, e->out->size[v] * sizeof(double));      /* sums add to what is there */
+    ok = eval_one(e, v);
+  }
+  free(inside);
+  return ok;
+}
+
 bool graph_eval(Arena *arena, const Graph *g, const Val *roots, uint32_t n, const EvalInput *in,
                 EvalResult *out, char error[256]) {
   Eval e = {.arena = arena, .g = g, .in = in, .out = out, .error = error};
@@ -103,9 +126,7 @@ bool graph_eval(Arena *arena, const Graph *g, const Val *roots, uint32_t n, cons
     if (!needed[v]) continue;
     out->size[v] = eval_size(&e, shape_of(g, v));
     out->value[v] = arena_alloc(arena, (out->size[v] + 1) * sizeof(double));
-    if (!op_of(node_of(g, v)->op)->eval(&e, v)) return false;
-    for (uint64_t i = 0; in->single && i < out->size[v]; i++)
-      out->value[v][i] = (double)(float)out->value[v][i];
+    if (!eval_one(&e, v)) return false;
   }
   return true;
 }

@@ -72,6 +72,7 @@ typedef union {
   struct { Range range; } assume;
   struct { uint32_t id; bool live; } hook;                /* stop: 0, or one of a kind: see graph_hook */
   struct { uint32_t lower; uint32_t trans; } linalg;
+  struct { uint32_t turns; } settle;                      /* guess has a leaf's name and number */
 } Attr;
 
 typedef struct {
@@ -147,6 +148,13 @@ Val graph_scatter(Graph *g, Val dy, Val index, uint32_t dim, uint32_t axis, cons
 Val graph_cholesky (Graph *g, Val a);                                          /* lower factor; reads the lower triangle of a [n, n] only */
 Val graph_solve_tri(Graph *g, Val t, Val b, bool lower, bool trans);           /* op(t) x = b: t [n, n], of which one triangle is read; b [n] or [n, m] */
 Val graph_random (Graph *g, RandomKind k, uint32_t draw, const Shape *s, Val argument /* or NO_VAL */);
+Val graph_running(Graph *g, Val a, bool after);                                /* along the first dim: the sum of all before (after) each */
+/* Repetition: guess starts at `start`; settle is what `next`, which is computed from guess, becomes when it is put in guess's place
+ * again and again until it changes no more, at most `turns` times.  See ops/settle.c. */
+Val graph_guess  (Graph *g, Val start, Name name);
+Val graph_settle (Graph *g, Val next, Val guess, uint32_t turns);
+/* `at`, a hook, with its gradient as the fixed point of `again`, which is computed from it. */
+Val graph_implicit(Graph *g, Val at, Val again, uint32_t turns);
 Val graph_stop   (Graph *g, Val a);                                            /* the value without its gradient */
 /* The value as a node of its own, equal to no other: something to differentiate by.  No gradient goes on to `a`; or, when
  * live, what graph_hook_scale says times it, which may need values that depend on this one. */

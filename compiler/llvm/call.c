@@ -110,6 +110,12 @@ static void emit_load_rows(Emit *e, const Call *c) {
   runtime_call(e, RUNTIME_svi_load_rows, LEN(arg), arg);
 }
 
+LLVMValueRef settle_emit(Emit *e, const Repeat *r) {
+  LLVMValueRef arg[] = {extent(e, r->size), operand(e, r->next), operand(e, r->guess)};
+  LLVMValueRef changed = runtime_call(e, RUNTIME_svi_settle, LEN(arg), arg);
+  return LLVMBuildICmp(e->b, LLVMIntNE, changed, LLVMConstInt(e->i32, 0, false), "changed");
+}
+
 void call_emit(Emit *e, const Call *c) {
   debug_at(e, c->span);
   switch (c->kind) {
@@ -118,6 +124,11 @@ void call_emit(Emit *e, const Call *c) {
     case CALL_CHOLESKY: {
       LLVMValueRef arg[] = {extent(e, c->batch), extent(e, c->n), operand(e, c->a), operand(e, c->c)};
       runtime_call(e, RUNTIME_svi_cholesky, LEN(arg), arg);
+      return;
+    }
+    case CALL_RUNNING: {
+      LLVMValueRef arg[] = {extent(e, c->batch), extent(e, c->n), extent(e, c->m), flag(e, c->trans), operand(e, c->a), operand(e, c->c)};
+      runtime_call(e, RUNTIME_svi_running, LEN(arg), arg);
       return;
     }
     case CALL_SOLVE_TRI: {

@@ -271,6 +271,35 @@ static void step_emit(Emit *e, const Step *s) {
   else nest_call(e, &s->nest);
 }
 
+/* Turn after turn, until nothing changes or all turns are done. */
+static void repeat_emit(Emit *e, const Step *s, uint32_t n) {
+  const Repeat *r = &e->phase->repeats.at[s->repeat - 1];
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "turn");
+  LLVMBasicBlockRef exit = LLVMAppendBasicBlockInContext(e->c, e->f.fn, "settled");
+  LLVMValueRef zero = emit_index(e, 0);
+  LLVMBuildBr(e->b, body);
+  LLVMPositionBuilderAtEnd(e->b, body);
+  LLVMValueRef turn = LLVMBuildPhi(e->b, e->i64, "turn");
+  LLVMAddIncoming(turn, &zero, &from, 1);
+  for (uint32_t i = 0; i < n; i++) step_emit(e, &s[i]);
+  LLVMValueRef next = LLVMBuildNUWAdd(e->b, turn, emit_index(e, 1), "next");
+  LLVMValueRef more = LLVMBuildAnd(e->b, settle_emit(e, r), LLVMBuildICmp(e->b, LLVMIntULT, next, emit_index(e, r->turns), "left"), "more");
+  LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
+  LLVMBuildCondBr(e->b, more, body, exit);
+  LLVMAddIncoming(turn, &next, &latch, 1);
+  LLVMMoveBasicBlockAfter(exit, latch);
+  LLVMPositionBuilderAtEnd(e->b, exit);
+}
+
+static void steps_emit(Emit *e, const Step *s, uint32_t n) {
+  for (uint32_t i = 0, end; i < n; i = end) {
+    for (end = i + 1; s[i].repeat && end < n && s[end].repeat == s[i].repeat;) end++;
+    if (s[i].repeat) repeat_emit(e, &s[i], end - i);
+    else step_emit(e, &s[i]);
+  }
+}
+
 /* Blocks of particles, as many passes as they take. */
 static void stream_emit(Emit *e, const Step *s, uint32_t n) {
   uint32_t axis = (uint32_t)e->phase->particles;
@@ -288,7 +317,7 @@ static void stream_emit(Emit *e, const Step *s, uint32_t n) {
   e->f.count = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntULT, left, block, ""), left, block, "count");
   e->f.first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->f.start, zero, "first_block");
   e->f.streamed = true;
-  for (uint32_t i = 0; i < n; i++) step_emit(e, &s[i]);
+  steps_emit(e, s, n);
   e->f.streamed = false;
   LLVMValueRef next = LLVMBuildNUWAdd(e->b, e->f.start, e->f.count, "next");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
@@ -341,15 +370,10 @@ LLVMValueRef phase_emit(Emit *e, const LoopProgram *p, uint32_t phase, const cha
   e->phase = &p->phases.at[phase];
   function_open(e, name, e->run, span_of_phase(e->phase));
   const Step *steps = e->phase->steps.at;
-  for (uint32_t i = 0, n = e->phase->steps.n; i < n; ) {
-    uint32_t end = i;
-    while (end < n && steps[end].streamed) end++;
-    if (end > i) {
-      stream_emit(e, &steps[i], end - i);
-      i = end;
-    } else {
-      step_emit(e, &steps[i++]);
-    }
+  for (uint32_t i = 0, end, n = e->phase->steps.n; i < n; i = end) {
+    for (end = i + 1; end < n && steps[end].streamed == steps[i].streamed;) end++;
+    if (steps[i].streamed) stream_emit(e, &steps[i], end - i);
+    else steps_emit(e, &steps[i], end - i);
   }
   function_close(e);
   return e->f.fn;

@@ -13,6 +13,8 @@
  * of operations, loads and stores (cost.c).  A new sink may change the nests, so the steps are found again
  * until nothing changes.
  *
+ * Repetitions are steps of their own: see note [stages].
+ *
  * Streams: values without particles come first, then the nests and calls with particles, then what is
  * reduced from them. */
 #include "lower.h"
@@ -75,6 +77,7 @@ static void classify(Fuse *f) {
         need(f, s.base);
       }
     }
+    if (n->op == OP_settle) need(f, n->arg[0]);
     if (n->op != OP_dot) continue;
     Gemm m;
     if (gemm_match(l, v, &m)) {
@@ -138,6 +141,31 @@ static void find_stream(Fuse *f) {
   }
 }
 
+/* ---- stages: see note [stages] */
+static uint32_t find_stages(Fuse *f) {
+  const Lower *l = f->l;
+  uint32_t most = 0;
+  for (uint32_t k = f->order.n; k-- > 0;) {             /* a body is of one group: that of its last value */
+    Val v = f->order.at[k];
+    if (lnode(l, v)->op != OP_settle) continue;
+    const Node *n = lnode(l, v);
+    uint32_t body = l->v.at[n->arg[1]].body;
+    for (uint32_t i = 0; i < k; i++) if (l->v.at[f->order.at[i]].body == body) f->at[f->order.at[i]].group = f->at[n->arg[0]].group;
+  }
+  for (uint32_t k = 0; k < f->order.n; k++) {
+    Val v = f->order.at[k];
+    const Node *n = lnode(l, v);
+    uint32_t stage = 0, body = l->v.at[v].body;
+    for (uint32_t i = 0; i < n->nargs; i++) if (f->at[n->arg[i]].stage > stage) stage = f->at[n->arg[i]].stage;
+    if (n->op == OP_guess) stage = 2 * body - 2;
+    else if (n->op == OP_settle) stage = 2 * l->v.at[n->arg[1]].body;
+    else if (body) stage = 2 * body - 1;
+    f->at[v].stage = stage;
+    if (stage > most) most = stage;
+  }
+  return most;
+}
+
 /* Whether a sink sums over the particles of the block only. */
 static bool over_blocks(const Fuse *f, Val v) {
   const Value *x = &f->l->v.at[v];
@@ -153,7 +181,7 @@ bool keeps_place(const Lower *l, Val v, uint32_t i) {
   const Node *n = lnode(l, v);
   const Shape *a = lshape(l, n->arg[i]);
   switch (n->op) {
-    case OP_stop: case OP_assume: case OP_reduce: case OP_random: return true;
+    case OP_stop: case OP_assume: case OP_reduce: case OP_random: case OP_guess: case OP_settle: return true;
     case OP_expand: return a->rank == 0 || n->attr.expand.added == 0;
     case OP_scatter: return true;
     case OP_gather: return i == 1;
@@ -180,18 +208,18 @@ static uint32_t earliest(Fuse *f, Val v, bool aligned, const Shape *space) {
   return step;
 }
 
-static uint32_t step_add(Fuse *f, bool call, const Shape *space, Val v, uint8_t group) {
-  StepPlan s = {.call = call, .space = space, .v = v, .group = group};
+static uint32_t step_add(Fuse *f, bool call, const Shape *space, Val v, const Local *x) {
+  StepPlan s = {.call = call, .space = space, .v = v, .group = x->group, .stage = x->stage};
   vec_push(f->l->arena, &f->steps, s);
   return f->steps.n - 1;
 }
 
-static uint32_t nest_for(Fuse *f, const Shape *space, uint8_t group, uint32_t from) {
+static uint32_t nest_for(Fuse *f, const Shape *space, const Local *x, uint32_t from) {
   for (uint32_t i = from; i < f->steps.n; i++) {
     const StepPlan *s = &f->steps.at[i];
-    if (!s->call && s->space == space && s->group == group) return i;
+    if (!s->call && s->space == space && s->group == x->group && s->stage == x->stage) return i;
   }
-  return step_add(f, false, space, NO_VAL, group);
+  return step_add(f, false, space, NO_VAL, x);
 }
 
 static void sink_add(Fuse *f, uint32_t step, SinkKind kind, Val v, ReduceFrom from) {
@@ -216,7 +244,7 @@ static void schedule_parts(Fuse *f, Val v) {
   for (uint32_t i = 0; i < n->nargs; i++) {
     const Shape *a = lshape(l, n->arg[i]), *space = graph_shape(l->g, n->shape->axes, a->rank, a->dim);
     f->stamp++;
-    uint32_t step = nest_for(f, space, f->at[v].group, earliest(f, n->arg[i], true, space));
+    uint32_t step = nest_for(f, space, &f->at[v], earliest(f, n->arg[i], true, space));
     sink_add(f, step, SINK_PART, v, FROM_IDENTITY);
     StepPlan *s = &f->steps.at[step];
     s->sink.at[s->sink.n - 1].part = i;
@@ -246,7 +274,7 @@ static void schedule_sink(Fuse *f, Val v) {
   if (value->target) return;                            /* complete with the last of those that go into it */
   if (x->call) {
     ReduceFrom from = value->node.op == OP_dot ? begin(f, v, &after) : FROM_IDENTITY;
-    step = step_add(f, true, NULL, v, x->group);
+    step = step_add(f, true, NULL, v, x);
     f->steps.at[step].from = from;
     done(f, v, step);
     return;
@@ -263,18 +291,18 @@ static void schedule_sink(Fuse *f, Val v) {
     if (s > from_step) from_step = s;
   }
   if (stores(f, v)) {
-    step = nest_for(f, value->space, x->group, from_step);
+    step = nest_for(f, value->space, x, from_step);
     sink_add(f, step, SINK_STORE, v, FROM_IDENTITY);
   } else {
     ReduceFrom from = begin(f, v, &after);
     if (after > from_step) from_step = after;
     bool scatter = value->node.op == OP_scatter;
     if (scatter && from != FROM_BEFORE) {
-      step = nest_for(f, value->node.shape, x->group, after);
+      step = nest_for(f, value->node.shape, x, after);
       sink_add(f, step, SINK_ZERO, v, from);
       if (step + 1 > from_step) from_step = step + 1;
     }
-    step = nest_for(f, value->space, x->group, from_step);
+    step = nest_for(f, value->space, x, from_step);
     sink_add(f, step, scatter ? SINK_SCATTER : SINK_REDUCE, v, scatter ? FROM_BEFORE : from);
   }
   done(f, v, step);
@@ -288,13 +316,14 @@ static void schedule(Fuse *f) {
     x->demand.n = 0;
     if (x->keep == KEEP_HERE) x->keep = KEEP_NOT;
   }
-  for (uint8_t group = 0; group < 3; group++) {
+  for (uint32_t part = 0; part < 3 * (f->stages + 1); part++) {
+    uint32_t group = part / (f->stages + 1), stage = part % (f->stages + 1);
     for (int loads = 1; loads >= 0; loads--) {          /* columns of data first: nothing comes before them */
       for (uint32_t k = 0; k < f->order.n; k++) {
         Val v = f->order.at[k];
         const Local *x = &f->at[v];
         bool load = x->call && lnode(f->l, v)->nargs == 0;
-        if (x->keep == KEEP_SINK && x->group == group && load == loads) schedule_sink(f, v);
+        if (x->keep == KEEP_SINK && x->group == group && x->stage == stage && load == loads) schedule_sink(f, v);
       }
     }
   }
@@ -377,7 +406,7 @@ static void merge_nests(Fuse *f) {
     uint32_t limit = s->call ? 0 : nest_limit(f, s);
     for (uint32_t j = i + 1; j <= limit; j++) {
       const StepPlan *t = &f->steps.at[j];
-      if (t->call || t->sink.n == 0 || t->space != s->space || t->group != s->group ||
+      if (t->call || t->sink.n == 0 || t->space != s->space || t->group != s->group || t->stage != s->stage ||
           !shares_a_read(f, s, t)) continue;
       move_sinks(f, i, j);
       break;
@@ -476,10 +505,29 @@ static Call call_build(Fuse *f, const StepPlan *s) {
       c.a = operand(f, n->arg[0]), c.b = operand(f, n->arg[1]);
       break;
     }
+    case OP_running:
+      c.kind = CALL_RUNNING;
+      c.batch = rows_of(l, n->shape, n->shape->rank);
+      c.n = (Extent){n->shape->dim[0], 0};
+      c.m = (Extent){shape_event_size(n->shape) / n->shape->dim[0], 0};
+      c.trans = n->attr.linalg.trans;
+      c.a = operand(f, n->arg[0]);
+      break;
     default: BUG("`%s` is no call", op_name(n->op));
   }
   c.c = buffer_of(f, v);
   return c;
+}
+
+/* ---- repetitions */
+static void add_repeat(Fuse *f, Val settle) {
+  const Lower *l = f->l;
+  const Node *n = lnode(l, settle);
+  uint32_t body = l->v.at[n->arg[1]].body;
+  Repeat r = {.next = buffer_of(f, n->arg[0]), .guess = buffer_of(f, n->arg[1]), .size = rows_of(l, n->shape, 0), .turns = n->attr.settle.turns};
+  vec_push(l->arena, &f->out->repeats, r);
+  for (uint32_t i = 0; i < f->out->steps.n; i++)
+    if (f->steps.at[i].stage == 2 * body - 1 && f->steps.at[i].group == f->at[n->arg[0]].group) f->out->steps.at[i].repeat = f->out->repeats.n;
 }
 
 void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {
@@ -493,6 +541,7 @@ void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {
   values_sort(l, f.order.at, f.order.n);
   classify(&f);
   find_stream(&f);
+  f.stages = find_stages(&f);
   do {
     schedule(&f);
     merge_nests(&f);
@@ -507,4 +556,6 @@ void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {
     else nest_build(&f, i, &s.nest);
     vec_push(l->arena, &out->steps, s);
   }
+  for (uint32_t k = 0; k < f.order.n; k++)
+    if (lnode(l, f.order.at[k])->op == OP_settle) add_repeat(&f, f.order.at[k]);
 }

@@ -124,6 +124,8 @@ static void need_memory(Lower *l, Val v) {
       strides_of(l, n->arg[i], &s);
       must_copy(l, strides_plain(l, n->arg[i]) ? s.base : n->arg[i]);
     }
+  } else if (n->op == OP_settle) {
+    must_copy(l, n->arg[0]);
   } else if (n->op == OP_reshape && is_view(l, v) && reshape_is_alias(l, v)) {
     must_copy(l, through_views(l, n->arg[0]));
   }

@@ -10,6 +10,9 @@
  * Particles.  When nothing with particles depends on a reduction over them (evaluation), the steps between first and last
  * use of particles are a STREAM: run for one block of particles after the other, reductions carried from block to block.
  *
+ * Repetitions (OP_guess, OP_settle) lie within a phase: the body's steps stand together, each chunk repeats them as often as it
+ * needs.
+ *
  * Read: loops.h, phases.c (which phase a value belongs to), fuse.c (values to nests), plan.c (buffers to offsets), print.c. */
 #ifndef SVIC_LOOPS_H
 #define SVIC_LOOPS_H
@@ -100,11 +103,11 @@ typedef struct { uint32_t nloop; Loop loop[LOOP_DEPTH_MAX]; VEC(LoopInstr) instr
 /* ---- calls */
 /* A size known when run: a constant times sizes of run-time axes (the chunk's rows for the chunked axis, the block for streamed particles). */
 typedef struct { uint64_t constant; AxisSet axes; } Extent;
-typedef enum { CALL_GEMM, CALL_LOAD_ROWS, CALL_CHOLESKY, CALL_SOLVE_TRI } CallKind;
+typedef enum { CALL_GEMM, CALL_LOAD_ROWS, CALL_CHOLESKY, CALL_SOLVE_TRI, CALL_RUNNING } CallKind;
 typedef struct {
   CallKind   kind;
   Extent     batch;                  /* how many times; the three strides say how far each operand moves (elements) */
-  Extent     m, n, k;                /* gemm: C[m,n] += A[m,k] B[k,n]; cholesky, solve: n, m columns */
+  Extent     m, n, k;                /* gemm: C[m,n] += A[m,k] B[k,n]; cholesky, solve, running: n, m columns */
   bool       ta, tb, lower, trans;
   Buf        a, b, c;
   Extent     lda, ldb, ldc, stride_a, stride_b, stride_c;
@@ -115,14 +118,18 @@ typedef struct {
   Name       label;
 } Call;
 
-typedef struct { bool is_call; bool streamed; Nest nest; Call call; } Step;
+typedef struct { bool is_call; bool streamed; uint32_t repeat; Nest nest; Call call; } Step;   /* repeat: 1 + its number in the phase; 0: once */
+
+/* Steps that are run again and again: after each turn what is in `next` goes to `guess`, until that changes nothing (OP_settle). */
+typedef struct { Buf next, guess; Extent size; uint32_t turns; } Repeat;
 
 typedef struct { AxisSet axes; uint64_t bytes; } Domain;       /* run-time axes of the arena (with the chunked one) and its size */
 typedef struct {
   int32_t  axis;                     /* chunked plate, -1: serial */
   int32_t  particles;                /* particle axis its chunks hold, -1 */
   bool     stream;
-  VEC(Step) steps;                   /* streamed ones are consecutive */
+  VEC(Step) steps;                   /* streamed ones are consecutive, and so are those of one repeat */
+  VEC(Repeat) repeats;
   uint32_t ndomain; Domain domain[SVI_DOMAINS];
 } LoopPhase;
 

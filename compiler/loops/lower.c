@@ -139,7 +139,7 @@ static void count_flops(const Lower *l, SviEntry *out) {
         for (size_t i = 0; i < LEN(sizes); i++) n *= extent_size(l, sizes[i], &rows);
         if (c->kind == CALL_LOAD_ROWS) continue;
         if (c->kind == CALL_GEMM) n *= 2;
-        if (c->kind != CALL_GEMM) n *= (double)c->n.constant;
+        if (c->kind == CALL_CHOLESKY || c->kind == CALL_SOLVE_TRI) n *= (double)c->n.constant;
         *(rows > 0 ? &out->flops_row : &out->flops_once) += n;
         continue;
       }
@@ -171,6 +171,7 @@ LoopProgram *loops_lower(Arena *arena, const Entry *entry, const SviModel *model
   l->p->entry = entry;
   l->p->real_bytes = real_bytes;
   values_read(l);
+  values_bodies(l);
   add_roots(l);
   values_prepare(l);
   homes_find(l);

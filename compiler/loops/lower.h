@@ -20,6 +20,10 @@
  * note [copies]  A view is a change of index, and has no memory.  Where its elements must lie in memory in their own order
  * (a root, an operand of a call with strides BLAS does not take) the view becomes a value of its own: `copy`.
  *
+ * note [stages]  Within a phase (and within or beside its stream) what comes before the n-th repetition is stage 2n - 2 or less, its body
+ * stage 2n - 1, what needs its result stage 2n or more.  Steps are of one stage; a guess is stored in the stage before, settle
+ * copies the body's last value in the stage after.
+ *
  * note [into]    A value may be computed straight into another's buffer: a product whose only use is to be permuted, the
  * addends of a sum of products.  The target then has no step of its own. */
 #ifndef SVIC_LOWER_H
@@ -37,6 +41,7 @@ typedef struct {
   bool         clear;             /* see note [clear] */
   bool         copy;              /* see note [copies] */
   bool         fetched;           /* rows of it are read from anywhere: it lies in memory before that phase, and is not computed again there */
+  uint32_t     body;              /* of which repetition (from 1, by order of their settle); 0: of none */
   bool         lane;              /* sums over its home's rows: whole only after the phase */
   bool         target;            /* others are computed into its buffer */
   bool         kept;              /* read by a later phase, or a root that is not left in the lanes */
@@ -63,6 +68,7 @@ typedef struct Lower {
   VEC(Value)      v;              /* by Val */
   VEC(Val)        order;          /* needed values, arguments first */
   VEC(Root)       roots;
+  uint32_t        bodies;         /* repetitions */
   VEC(OutPlan)    outs;           /* row outputs, then gradients of parameters with a plate */
   VEC(PhasePlan)  phase;
   VEC(Buf)        alias;          /* by Buf: the buffer it is another shape of, or NO_BUF */
@@ -75,6 +81,7 @@ static inline const Shape *lshape(const Lower *l, Val v) { return l->v.at[v].nod
 
 /* ---- values.c */
 void    values_read (Lower *l);
+void    values_bodies(Lower *l);                             /* which values are repeated; they come together, just before their settle */
 void    values_order(Lower *l);                              /* needed, uses, order; again when nodes were added */
 void    values_sort (const Lower *l, Val *at, uint32_t n);
 Val     value_add   (Lower *l, OpKind op, uint32_t nargs, const Val *arg, Attr attr, const Shape *shape, Val like, int beside);
@@ -122,6 +129,7 @@ typedef struct {
   Keep       keep;
   bool       call, product;       /* a call; a dot without sums: elementwise */
   uint8_t    group;               /* streams: 0 before, 1 streamed, 2 after */
+  uint32_t   stage;               /* see note [stages] */
   bool       scheduled;
   uint32_t   step;                /* in which it is complete (SINK) or stored (HERE) */
   Gemm      *gemm;
@@ -132,14 +140,14 @@ typedef struct {
 } Local;
 typedef enum { SINK_STORE, SINK_PART, SINK_REDUCE, SINK_ZERO, SINK_SCATTER } SinkKind;      /* PART: one argument of a concat */
 typedef struct { SinkKind kind; Val v; ReduceFrom from; uint32_t part; } Sink;
-typedef struct { bool call; uint8_t group; const Shape *space; VEC(Sink) sink; VEC(Val) here, reads; Val v; ReduceFrom from; } StepPlan;
+typedef struct { bool call; uint8_t group; uint32_t stage; const Shape *space; VEC(Sink) sink; VEC(Val) here, reads; Val v; ReduceFrom from; } StepPlan;
 typedef struct Fuse {
   Lower        *l;
   int32_t       phase, axis, stream;      /* stream: the particle axis, or -1 */
   Local        *at;                       /* by Val */
   VEC(Val)      order;                    /* local values */
   VEC(StepPlan) steps;
-  uint32_t      stamp;
+  uint32_t      stamp, stages;            /* stages: the last one */
   struct Known **known;                   /* by Val, for nest.c: empty between nests */
   LoopPhase    *out;
 } Fuse;

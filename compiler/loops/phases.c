@@ -30,6 +30,20 @@ static bool all_before(const Greedy *g, Val u) {
   return true;
 }
 
+/* A body is computed in one phase: that in which all is there that it needs from outside. */
+static bool body_ready(const Greedy *g, Val guess) {
+  const Lower *l = g->l;
+  for (uint32_t k = 0; k < l->order.n; k++) {
+    Val v = l->order.at[k];
+    const Value *x = &l->v.at[v];
+    if (v == guess || x->body != l->v.at[guess].body) continue;
+    for (uint32_t i = 0; i < x->node.nargs; i++)
+      if (l->v.at[x->node.arg[i]].body != x->body &&
+          (!is_ready(g, v, x->node.arg[i]) || (fetches_rows(l, v, i) && !all_before(g, x->node.arg[i])))) return false;
+  }
+  return true;
+}
+
 /* Gives phase `now` to all that can be computed there; how many. */
 static uint32_t fill_phase(Greedy *g, int32_t home) {
   Lower *l = g->l;
@@ -42,6 +56,7 @@ static uint32_t fill_phase(Greedy *g, int32_t home) {
       ready = is_ready(g, v, x->node.arg[i]);
       if (ready && home >= 0 && fetches_rows(l, v, i)) ready = all_before(g, x->node.arg[i]);
     }
+    if (ready && x->node.op == OP_guess) ready = body_ready(g, v);
     g->ready[v] = ready;
     if (x->clear || x->phase >= 0 || x->home != home || !ready) continue;
     x->phase = g->now;
@@ -130,6 +145,7 @@ static void join_sums(Lower *l) {
     if (x->node.op != OP_add || x->clear) continue;
     Val a = x->node.arg[0], b = x->node.arg[1];
     const Value *p = &l->v.at[a], *q = &l->v.at[b];
+    if (p->body != x->body || q->body != x->body) continue;
     if (a == b || p->uses != 1 || q->uses != 1 || p->clear || q->clear || p->phase != q->phase ||
         p->lane != q->lane) continue;
     if (p->node.shape != x->node.shape || q->node.shape != x->node.shape || !is_sum(l, a) || !is_sum(l, b))
@@ -203,6 +219,18 @@ static void find_kept(Lower *l) {
   }
 }
 
+static void check_bodies(const Lower *l) {
+  for (uint32_t k = 0; k < l->order.n; k++) {
+    const Value *x = &l->v.at[l->order.at[k]];
+    if (x->node.op != OP_settle) continue;
+    for (uint32_t i = 0; i < l->order.n; i++) {
+      const Value *y = &l->v.at[l->order.at[i]];
+      if (y->body == l->v.at[x->node.arg[1]].body && !y->clear && (y->phase != x->phase || y->lane))
+        BUG("a repetition of entry `%s` in two phases", l->entry->name);
+    }
+  }
+}
+
 /* Phases in which nothing is wanted are dropped. */
 static void drop_empty(Lower *l) {
   uint32_t n = 0;
@@ -236,6 +264,7 @@ static void kept_buffers(Lower *l) {
 void phases_find(Lower *l) {
   find_phases(l);
   sink_serial(l);
+  check_bodies(l);
   join_sums(l);
   find_kept(l);
   drop_empty(l);

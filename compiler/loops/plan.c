@@ -3,6 +3,8 @@
  * In:  phases of steps over buffers without place.
  * Out: the same, with values written in place of such as die there, and an offset for every buffer.
  *
+ * What is read in a repetition and written before lives to its end.
+ *
  * A buffer of a chunk lives from the first step that writes it to the last that reads it; with a stream,
  * what is read in it and written before lives to its end, and what is read behind it from its start.
  *
@@ -40,6 +42,12 @@ static void use(Plan *p, Buf b, int32_t phase, uint32_t step) {
   x->last = step;
 }
 
+/* The steps of a repeat: [first, end). */
+static void repeat_steps(const LoopPhase *phase, uint32_t number, uint32_t *first, uint32_t *end) {
+  for (*first = 0; phase->steps.at[*first].repeat != number + 1;) ++*first;
+  for (*end = *first; *end < phase->steps.n && phase->steps.at[*end].repeat == number + 1;) ++*end;
+}
+
 static void find_lives(Plan *p) {
   const LoopProgram *prog = p->l->p;
   memset(p->life, 0, p->n * sizeof *p->life);
@@ -55,6 +63,10 @@ static void find_lives(Plan *p) {
       for (uint32_t i = 0; i < step->nest.instr.n; i++) {
         const LoopInstr *in = &step->nest.instr.at[i];
         if (has_buffer(in)) use(p, in->buf, (int32_t)k, s);
+      }
+      if (step->repeat && (s + 1 == phase->steps.n || phase->steps.at[s + 1].repeat != step->repeat)) {
+        use(p, phase->repeats.at[step->repeat - 1].next, (int32_t)k, s);
+        use(p, phase->repeats.at[step->repeat - 1].guess, (int32_t)k, s);
       }
     }
   }
@@ -85,6 +97,7 @@ static bool dies_at(const Plan *p, const LoopPhase *phase, const LoopInstr *stor
       old->shared || fresh->shared) return false;
   if (old->first >= s || old->last != s || fresh->first != s || !once_each(store)) return false;
   if (phase->steps.at[s].streamed && !phase->steps.at[old->first].streamed) return false;
+  if (phase->steps.at[s].repeat && phase->steps.at[old->first].repeat != phase->steps.at[s].repeat) return false;
   for (uint32_t i = 0; i < nest->instr.n; i++) {
     const LoopInstr *in = &nest->instr.at[i];
     if (!has_buffer(in)) continue;
@@ -95,6 +108,11 @@ static bool dies_at(const Plan *p, const LoopPhase *phase, const LoopInstr *stor
 }
 
 static void rename_buffer(LoopPhase *phase, Buf from, Buf to, uint32_t first, uint32_t last) {
+  for (uint32_t i = 0; i < phase->repeats.n; i++) {
+    Repeat *r = &phase->repeats.at[i];
+    if (r->next == from) r->next = to;
+    if (r->guess == from) r->guess = to;
+  }
   for (uint32_t s = first; s <= last; s++) {
     Step *step = &phase->steps.at[s];
     for (uint32_t i = 0; step->is_call && i < 3; i++)
@@ -136,6 +154,17 @@ static void extend_over_stream(Plan *p, const LoopPhase *phase, int32_t number) 
     if (!life->used || life->phase != number || p->l->p->buffers.at[x].kind != BUF_CHUNK) continue;
     if (life->first < a && life->last >= a && life->last < b) life->last = b - 1;
     if (life->last >= b && life->first > a && life->first < b) life->first = a;
+  }
+}
+
+static void extend_over_repeats(Plan *p, const LoopPhase *phase, int32_t number) {
+  for (uint32_t i = 0, a, b; i < phase->repeats.n; i++) {
+    repeat_steps(phase, i, &a, &b);
+    for (Buf x = 0; x < p->n; x++) {
+      Life *life = &p->life[x];
+      if (!life->used || life->phase != number || p->l->p->buffers.at[x].kind != BUF_CHUNK) continue;
+      if (life->first < a && life->last >= a && life->last < b) life->last = b - 1;
+    }
   }
 }
 
@@ -244,6 +273,8 @@ static void drop_unused(Plan *p) {
       for (uint32_t i = 0; !step->is_call && i < step->nest.instr.n; i++)
         if (has_buffer(&step->nest.instr.at[i])) step->nest.instr.at[i].buf = now[step->nest.instr.at[i].buf];
     }
+    for (uint32_t i = 0; i < phase->repeats.n; i++)
+      phase->repeats.at[i].next = now[phase->repeats.at[i].next], phase->repeats.at[i].guess = now[phase->repeats.at[i].guess];
   }
   for (Val v = 0; v < l->v.n; v++) {
     if (l->v.at[v].buf != NO_BUF) l->v.at[v].buf = now[l->v.at[v].buf];
@@ -259,6 +290,7 @@ void plan_buffers(Lower *l, SviEntry *out) {
     if (l->p->phases.at[k].axis >= 0) write_in_place(&p, &l->p->phases.at[k]);
   find_lives(&p);
   for (uint32_t k = 0; k < l->p->phases.n; k++) {
+    extend_over_repeats(&p, &l->p->phases.at[k], (int32_t)k);
     extend_over_stream(&p, &l->p->phases.at[k], (int32_t)k);
     place_chunks(&p, &l->p->phases.at[k], (int32_t)k);
   }

@@ -133,6 +133,7 @@ static void print_call(const LoopProgram *p, const Call *c, FILE *out) {
       else fprintf(out, "= rows of parameter %d", -1 - c->column);
       break;
     case CALL_CHOLESKY:  fprintf(out, "= cholesky b%u", c->a); break;
+    case CALL_RUNNING:   fprintf(out, "= sums %s b%u", c->trans ? "after" : "before", c->a); break;
     case CALL_SOLVE_TRI:
       fprintf(out, "= solve b%u%s b%u, %s", c->a, c->trans ? "'" : "", c->b, c->lower ? "lower" : "upper");
       break;
@@ -191,12 +192,19 @@ void loops_print(const LoopProgram *p, FILE *out) {
       fprintf(out, ", %llu bytes\n", (unsigned long long)phase->domain[d].bytes);
     }
     bool stream = false;
+    uint32_t repeat = 0;
     for (uint32_t s = 0; s < phase->steps.n; s++) {
+      bool turn = phase->steps.at[s].repeat != repeat;
+      if (turn && repeat) fputs("  end of repetition\n", out);
       if (phase->steps.at[s].streamed != stream) fputs(stream ? "  end of stream\n" : "  stream\n", out);
       stream = phase->steps.at[s].streamed;
+      repeat = phase->steps.at[s].repeat;
+      const Repeat *r = turn && repeat ? &phase->repeats.at[repeat - 1] : NULL;
+      if (r) fprintf(out, "  repeat until b%u = b%u, at most %u times\n", r->next, r->guess, r->turns);
       if (phase->steps.at[s].is_call) print_call(p, &phase->steps.at[s].call, out);
       else print_nest(p, &phase->steps.at[s].nest, out);
     }
+    if (repeat) fputs("  end of repetition\n", out);
     if (stream) fputs("  end of stream\n", out);
   }
 }

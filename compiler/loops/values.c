@@ -25,7 +25,7 @@ bool is_view(const Lower *l, Val v) {
 }
 bool is_contraction(OpKind op) { return op == OP_reduce || op == OP_dot || op == OP_scatter; }
 bool is_elementwise(const Lower *l, Val v) { return flops[lnode(l, v)->op] > 0; }
-bool is_call_op(OpKind op) { return op == OP_cholesky || op == OP_solve_tri; }
+bool is_call_op(OpKind op) { return op == OP_cholesky || op == OP_solve_tri || op == OP_running; }
 
 bool reloads(const Lower *l, Val v) {
   const Node *n = lnode(l, v);
@@ -85,7 +85,10 @@ Val value_add(Lower *l, OpKind op, uint32_t nargs, const Val *arg, Attr attr, co
               int beside) {
   Value v = {.phase = -1, .home = -1, .out = -1, .into = NO_VAL, .buf = NO_BUF, .lane_buf = NO_BUF};
   Val *kept = arena_alloc(l->arena, (nargs + 1) * sizeof *kept);
-  for (uint32_t i = 0; i < nargs; i++) kept[i] = arg[i];
+  for (uint32_t i = 0; i < nargs; i++) {
+    kept[i] = arg[i];
+    if (l->v.at[arg[i]].body) v.body = l->v.at[arg[i]].body;
+  }
   const Node *n = lnode(l, like);
   v.node = (Node){.op = op, .nargs = nargs, .arg = kept, .shape = shape, .attr = attr, .range = n->range,
                   .span = n->span, .label = n->label};
@@ -109,6 +112,29 @@ void values_read(Lower *l) {
                .into = NO_VAL, .buf = NO_BUF, .lane_buf = NO_BUF};
     vec_push(l->arena, &l->v, x);
   }
+}
+
+/* ---- repetitions */
+void values_bodies(Lower *l) {
+  uint64_t *order = arena_alloc(l->arena, (l->v.n + 1) * sizeof *order), next = 0;
+  for (Val v = 0; v < l->v.n; v++) {
+    const Node *n = lnode(l, v);
+    if (n->op != OP_settle) continue;
+    uint32_t number = ++l->bodies;
+    l->v.at[v].copy = l->v.at[n->arg[1]].copy = true;
+    l->v.at[n->arg[1]].body = number;
+    for (Val u = n->arg[1] + 1; u < v; u++)
+      for (uint32_t i = 0; i < lnode(l, u)->nargs; i++)
+        if (l->v.at[lnode(l, u)->arg[i]].body == number && lnode(l, u)->op != OP_settle) l->v.at[u].body = number;
+  }
+  for (Val v = 0; v < l->v.n; v++) {
+    if (l->v.at[v].body) continue;
+    const Node *n = lnode(l, v);
+    for (Val u = n->op == OP_settle ? n->arg[1] : v; u < v; u++)
+      if (l->v.at[u].body == l->v.at[n->arg[1]].body) order[u] = ++next;
+    order[v] = ++next;
+  }
+  for (Val v = 0; v < l->v.n; v++) l->v.at[v].order = 8 * order[v];
 }
 
 /* ---- order of computation, and uses */

@@ -137,7 +137,7 @@ static void live(const Check *c, Life *s, Buf b, bool write, uint32_t step, uint
   if (b >= c->p->buffers.n || buffer(c, b)->kind != BUF_CHUNK) return;
   if (!s[b].used) s[b] = (Life){true, write, step, step};
   s[b].written |= write;
-  s[b].last = step;
+  if (step > s[b].last) s[b].last = step;
   /* read again by the next block */
   if (step >= from && step < to && s[b].first < from) s[b].last = to - 1;
   if (step >= to && s[b].first > from && s[b].first < to) s[b].first = from;
@@ -162,6 +162,18 @@ static void check_overlap(Check *c, const LoopPhase *phase) {
         live(c, s, in->buf, in->kind != LI_LOAD, i, from, to);
     }
     if (step->streamed && (i < from || i >= to)) wrong(c, "streamed steps are not together");
+  }
+  for (uint32_t r = 0, a, b; r < phase->repeats.n; r++) {
+    for (a = 0; a < phase->steps.n && phase->steps.at[a].repeat != r + 1;) a++;
+    for (b = a; b < phase->steps.n && phase->steps.at[b].repeat == r + 1;) b++;
+    for (uint32_t i = b; i < phase->steps.n; i++) if (phase->steps.at[i].repeat == r + 1) wrong(c, "steps of a repetition are not together");
+    if (a == b) { wrong(c, "a repetition without steps"); continue; }
+    const Repeat *x = &phase->repeats.at[r];
+    live(c, s, x->next, false, b - 1, from, to);
+    live(c, s, x->guess, true, b - 1, from, to);
+    if (x->next == x->guess || !c->written[x->next] || !c->written[x->guess]) wrong(c, "a repetition from b%u to b%u", x->next, x->guess);
+    for (Buf o = 0; o < c->p->buffers.n; o++)
+      if (s[o].used && s[o].first < a && s[o].last >= a && s[o].last < b) s[o].last = b - 1;
   }
   for (Buf a = 0; a < c->p->buffers.n; a++) {
     for (Buf b = 0; b < a; b++) {

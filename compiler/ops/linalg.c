@@ -1,4 +1,4 @@
-/* cholesky and solve_tri: the last word on a matrix [n, n], one for each element of the axes.
+/* cholesky and solve_tri: the last word on a matrix [n, n], one for each element of the axes; running sums.
  *
  * cholesky reads the lower triangle of its argument only, so its adjoint is lower triangular: what belongs to
  * a[j, i] is given to a[i, j].  solve_tri reads one triangle of t.  Sources: Murray, "Differentiation of the
@@ -143,3 +143,44 @@ const Op op_solve_tri = {
   .name = "solve_tri", .nargs = 2, .joins_axes = true, .shape = solve_shape, .range = solve_range,
   .copy = solve_copy, .grad = solve_grad, .obstacle = differentiable, .eval = solve_eval,
       .print = solve_print, .read = solve_read };
+
+/* ---- running: y[i] = sum of a[k] over k < i, or k > i (trans: after), along the first dim */
+Val graph_running(Graph *g, Val a, bool after) {
+  if (graph_is(g, a, 0)) return a;
+  Attr at = attr_none();
+  at.linalg.trans = after;
+  return graph_add(g, OP_running, 1, &a, at, NULL);
+}
+static const Shape *running_shape(Graph *g, const Node *n) { return shape_of_arg(g, n, 0)->rank ? shape_of_arg(g, n, 0) : NULL; }
+static Range running_range(const Graph *g, const Node *n) { return range_scale(range_of_arg(g, n, 0), 0, n->shape->dim[0] - 1.); }
+static Val running_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {
+  (void)from;
+  return graph_running(to, arg[0], n->attr.linalg.trans);
+}
+static void running_grad(Graph *g, Val y, Val dy, Val *d) { d[0] = graph_running(g, dy, !node_of(g, y)->attr.linalg.trans); }
+static bool running_eval(Eval *e, Val y) {
+  const Node *node = node_of(e->g, y);
+  uint64_t n = node->shape->dim[0], m = shape_event_size(node->shape) / n, batch = m ? e->out->size[y] / (n * m) : 0;
+  for (uint64_t b = 0; b < batch; b++)
+    for (uint64_t c = 0; c < m; c++) {
+      const double *a = eval_value(e, node->arg[0]) + b * n * m + c;
+      double *out = eval_value(e, y) + b * n * m + c, s = 0;
+      for (uint64_t k = 0; k < n; k++) {
+        uint64_t i = node->attr.linalg.trans ? n - 1 - k : k;
+        out[i * m] = s;
+        s += a[i * m];
+      }
+    }
+  return true;
+}
+static void running_print(const Graph *g, const Node *n, FILE *out) {
+  (void)g;
+  fputs(n->attr.linalg.trans ? " after" : " before", out);
+}
+static bool running_read(TextIn *in, Node *n) {
+  n->attr.linalg.trans = text_word(in, "after");
+  return n->attr.linalg.trans || text_word(in, "before") || text_fail(in, "`before` or `after` is missing");
+}
+const Op op_running = {
+  .name = "running", .nargs = 1, .shape = running_shape, .range = running_range, .copy = running_copy, .grad = running_grad,
+  .obstacle = differentiable, .eval = running_eval, .print = running_print, .read = running_read };

@@ -96,6 +96,8 @@ struct Eval {
   char            *error;        /* 256 characters */
 };
 /* returns false */
+/* Evaluates again what lies between guess and settle and depends on guess. */
+bool eval_body(Eval *e, Val guess, Val settle);
 bool eval_fail(Eval *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static inline double *eval_value(const Eval *e, Val v) { return e->out->value[v]; }
 uint64_t eval_axis_size(const Eval *e, uint32_t axis);

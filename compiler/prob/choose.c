@@ -125,6 +125,10 @@ static void warn_step(const Prob *p, const Site *s) {
 
 Estimate estimate_choose(const Prob *p, Site *s) {
   Estimate e = {.site = s, .via = s->via, .why = "asked for"};
+  if (s->autoregressive && (s->via == VIA_MUPROP || s->via == VIA_DISARM || s->via == VIA_PRICE)) {
+    refuse(p, s, "each coordinate moves those after it, which this estimator knows nothing of", "drawn coordinate by coordinate");
+    return e;
+  }
   bool holds = s->via == VIA_SCORE || s->via == VIA_REINFORCE || s->via == VIA_VIMCO || s->via == VIA_STL || s->via == VIA_DREG;
   if (holds && support_moves(p, s)) refuse(p, s, "it holds the support still, and the gradient has a part from its moving ends", name_printf("the ends of %s depend on parameters", s->dist.decl->name));
   switch (s->via) {

@@ -109,7 +109,7 @@ static Val antithetic(Lower *l, const Site *site, const DistValue *d, uint32_t d
   return op2(l, OP_lt, graph_op3(l->g, OP_select, graph_iota_axis(l->g, (uint32_t)*axis), u, other), prob);
 }
 
-static Drawn draw_site(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
+Drawn draw_site(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
   Graph *g = l->g;
   Drawn out = {site, via, draw, NO_VAL, NO_VAL, -1, NO_VAL};
   DistValue d = lower_dist(l, e, &site->dist, false);
@@ -159,6 +159,9 @@ static Drawn draw_site(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
 }
 
 /* ---- environments */
+static Drawn draw_any(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
+  return (site->autoregressive ? autoregressive_draw : draw_site)(l, e, site, draw, via);
+}
 bool env_has(const Env *env, Via via) {
   for (; env; env = env->outer)
     for (uint32_t i = 0; i < env->drawn.n; i++)
@@ -173,14 +176,10 @@ Env *env_new(Lower *l, Env *outer, const Path *path) {
   Program *p = path->program;
   for (uint32_t i = 0; i < p->sites.n; i++) {
     Site *site = p->sites.at[i];
-    if (site->autoregressive) {
-      diag_at(t->diag, E0590, site->span, "drawing the autoregressive `%s` is not built yet", site->name);
-      continue;
-    }
     Name name = name_printf("%s.%s", p->name, site->name);
     if (path->copy) name = name_printf("%s#%u", name, path->copy);
     uint32_t draw = graph_draw(l->g, (Draw){name, site->span, false});
-    Drawn made = draw_site(l, e, site, draw, via_in(l, e, site));
+    Drawn made = draw_any(l, e, site, draw, via_in(l, e, site));
     vec_push(t->arena, &e->drawn, made);
   }
   return e;
@@ -198,7 +197,7 @@ Env *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value) {
     if (leaf == at && k == i) d.value = value, d.via = VIA_COUNT;
     else if (leaf != at || k > i) {
       bool mean = leaf == at && at->drawn.at[i].via == VIA_MUPROP && d.via == VIA_MUPROP;      /* mean field from here on */
-      d = draw_site(l, e, d.site, d.draw, replayed(d.via));
+      d = draw_any(l, e, d.site, d.draw, replayed(d.via));
       if (mean) d.value = lower_member(l, e, d.site, "mean", NO_VAL, d.draw, NULL), d.via = VIA_COUNT;
     }
     d.log_q = NO_VAL;

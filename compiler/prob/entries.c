@@ -206,6 +206,15 @@ static void add_site(Lower *l, Entry *e, Env *env, const Site *site, bool draw) 
   if (shape_of(l->g, mean)->rank < site->shape->rank) mean = graph_spread(l->g, mean, graph_shape(l->g, shape_of(l->g, mean)->axes, site->shape->rank, site->shape->dim));
   add_out(l, e, name_printf("%s.mean", site->name), mean);
 }
+/* The mean of an autoregressive site is of a draw: each coordinate's, given those drawn before it. */
+static Env *drawn_within(Lower *l, Env *env, Site *site) {
+  Env *own = NEW(l->p->t->arena, Env);
+  *own = (Env){.outer = env, .path = env->path};
+  uint32_t draw = graph_draw(l->g, (Draw){name_printf("%s.%s", site->program->name, site->name), site->span, false});
+  Drawn made = autoregressive_draw(l, own, site, draw, VIA_COUNT);
+  vec_push(l->p->t->arena, &own->drawn, made);
+  return own;
+}
 static Entry *show_entry(Prob *p, const char *name, const Program *draws, const Program *shows, bool observed_only) {
   Lower *l = lower_new(p, FOR_SHOW);
   Entry *e = NEW(p->t->arena, Entry);
@@ -214,14 +223,11 @@ static Entry *show_entry(Prob *p, const char *name, const Program *draws, const 
     for (uint32_t a = 0; a < l->g->axis.n; a++)
       if (shows->sites.at[i]->shape->axes >> a & 1 && (!observed_only || shows->sites.at[i]->observed)) axis = (int)a;
   *e = (Entry){.name = name_of(name), .graph = l->g, .axis = axis};
-  for (uint32_t i = 0; i < draws->sites.n; i++)
-    if (draws->sites.at[i]->autoregressive) return NULL;
   Env *env = lower_env(l, path_of(p, NULL, (Program *)draws, -1, 0, false));
   for (uint32_t i = 0; i < shows->sites.n; i++) {
     const Site *site = shows->sites.at[i];
     if (observed_only && !site->observed) continue;
-    if (site->autoregressive) continue;
-    add_site(l, e, env, site, draws == shows);
+    add_site(l, e, site->autoregressive && draws != shows ? drawn_within(l, env, shows->sites.at[i]) : env, site, draws == shows);
     if (observed_only && draws != shows) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
   }
   lower_done(l);

@@ -10,7 +10,8 @@
  *     stop(t) * (log q(s) - stop(log q(s)))
  * whose value is 0 and whose gradient is the score-function estimate (Schulman et al. 2015).  t are the terms that depend on
  * the draw, and no others (Ranganath et al. 2014): each part of the objective comes here alone, rows are named axes, and where
- * element j of t depends on element j of the draw only, they are paired element by element.  It is made inside the expectation, so functions
+ * element j of t depends on element j of the draw only, they are paired element by element (but not for an autoregressive draw,
+ * whose element j moves with the parameters of those before it).  It is made inside the expectation, so functions
  * of expectations are differentiated through it by the chain rule (Foerster et al. 2018).
  *
  * note [mean units]  Where the body has rows that the draw lacks (weights of all rows under one row's sum), an estimate made from
@@ -156,7 +157,7 @@ static void by_score(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   Val z = e->drawn.at[i].value, lq = log_q(l, e, i);
   bool moved = lower_depends(l, elem, z);
   if (via != VIA_REINFORCE && !moved) return;
-  bool each = via != VIA_REINFORCE && !w->body.vector && pointwise(l, elem, z) && shape_of(l->g, lq)->rank == shape_of(l->g, elem)->rank;
+  bool each = via != VIA_REINFORCE && !e->drawn.at[i].site->autoregressive && !w->body.vector && pointwise(l, elem, z) && shape_of(l->g, lq)->rank == shape_of(l->g, elem)->rank;
   Val t = stop(l, each ? elem : whole(w, elem));
   if (!each) lq = total(l, lq);
   Val index = NO_VAL;

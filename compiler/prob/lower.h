@@ -51,6 +51,10 @@ Env      *env_new   (Lower *l, Env *outer, const Path *path);               /* d
 Env      *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value);   /* the same noise, with draw i of `at` (leaf, or around it) at another value */
 Env      *env_hooked(Lower *l, Env *leaf, bool *any);                        /* `via dreg` draws behind hooks */
 bool      env_has   (const Env *env, Via via);
+Drawn     draw_site (Lower *l, Env *e, Site *site, uint32_t draw, Via via);   /* its arguments as e has them */
+
+/* ---- autoregressive.c */
+Drawn     autoregressive_draw(Lower *l, Env *e, Site *site, uint32_t draw, Via via);
 
 /* ---- estimators.c: expectations over draws */
 /* What stands under the expectations: can be made again in another environment. */

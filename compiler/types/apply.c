@@ -186,6 +186,16 @@ static Value run_cholesky(Checker *c, const Builtin *b, Values *a, Span at) {
   }
   return v_node(graph_assume(c->g, graph_cholesky(c->g, x), (Range){-INFINITY, INFINITY, true, true, false, FORM_CHOLESKY}), at);
 }
+static Value run_running(Checker *c, const Builtin *b, Values *a, Span at) {
+  (void)b;
+  Val x = arg_node(c, a, 0);
+  if (x == NO_VAL) return v_bad(at);
+  if (shape_of(c->g, x)->rank == 0) {
+    diag_mark(diag_at(c->diag, E0302, a->at[0].span, "sum_before takes a vector, or more axes"), "%s", shape_text(c, shape_of(c->g, x)));
+    return v_bad(at);
+  }
+  return v_node(graph_running(c->g, x, false), at);
+}
 /* solve_lower(L, b): x with L x = b; solve_upper(L, b): x with transpose(L) x = b; L lower triangular, b a vector or matrix. */
 static Value run_solve(Checker *c, const Builtin *b, Values *a, Span at) {
   Val l = arg_node(c, a, 0), x = arg_node(c, a, 1);
@@ -377,6 +387,7 @@ static const Builtin builtins[] = {
   {"argmax",           1, 1, OP_COUNT,     run_argmax,      "class (from 0) of the largest element of a vector"},
   {"stop",             1, 1, OP_COUNT,     run_stop,        "the value without its gradient"},
   {"cholesky",         1, 1, OP_COUNT,     run_cholesky,    "lower Cholesky factor"},
+  {"sum_before",      1, 1, OP_COUNT,     run_running,     "sum_before(x)[i] is the sum of x[1..i-1], along the first axis"},
   {"solve_lower",      2, 2, OP_COUNT,     run_solve,       "x with L x = b"},
   {"solve_upper",      2, 2, OP_COUNT,     run_solve,       "x with transpose(L) x = b"},
   {"len",              1, 1, OP_COUNT,     run_len,         "length of a list or vector"},

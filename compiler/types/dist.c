@@ -16,6 +16,8 @@ static uint32_t type_rank(const Type *t) {
   return rank;
 }
 
+uint32_t dist_own_rank(const DistValue *d) { return type_rank(d->decl->as.dist.support); }
+
 /* ---- which form do these arguments choose? */
 static bool form_takes(const Params *p, const Args *args, bool piped) {
   uint32_t positional = piped;

@@ -288,6 +288,12 @@ static Value eval_draw(Checker *c, Scope *s, const Expr *e) {
     Site *site = sites_one(c, d);
     if (!site) return v_bad(e->span);
     if (d.row) { diag_help(diag_at(c->diag, E0501, d.span, "a draw of another row's distribution is not a value of this row"), "draw `%s` and index the draw", source_words(c, d.span)); return v_bad(e->span); }
+    if (site->autoregressive) {
+      DiagItem *i = diag_at(c->diag, E0590, e->span, "`draw` of the autoregressive `%s` is not built yet", site->name);
+      diag_label(i, site->span, "drawn coordinate by coordinate");
+      diag_help(i, "draw it as a site, under an expectation: `E[%s](...)`", site->program->name);
+      return v_bad(e->span);
+    }
     d = (Value){.kind = V_DIST, .span = d.span, .as.dist = &site->dist};
     plates |= site->shape->axes;
   }

@@ -274,6 +274,10 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
       }
   }
   site->shape = graph_shape(c->g, c->plates, rank, dim);
+  if (site->autoregressive && !causal_check(c, site, v.span)) {
+    define(c, body_scope(s), target, &key, v_bad(target->span));
+    return;
+  }
   site->range = dist_support(c, &site->dist);
   c->g->span = target->span;
   site->discrete = site->range.whole;

@@ -138,6 +138,7 @@ Name  path_child     (Checker *c, Name parent, Name child);
 Value dist_apply     (Checker *c, Scope *s, const Function *f, Args args, Value *piped, Span at);
 bool  dist_event     (Checker *c, const DistValue *d, Span at, uint32_t *rank, uint32_t *dim);   /* event dims of one draw, copies included */
 Range dist_support   (Checker *c, const DistValue *d);
+uint32_t dist_own_rank(const DistValue *d);                                               /* axes of one draw of its own, without copies */
 bool  dist_discrete  (Checker *c, const DistValue *d);
 Value dist_field     (Checker *c, const DistValue *d, Name field, Span at);
 bool  dist_has_function(const DistValue *d, Name name);                                   /* logpdf, kl, ...: members with an argument */
@@ -200,6 +201,9 @@ void        tell_early  (Checker *c, const Program *p, Name name, Span at);     
 bool        axis_room     (Checker *c, Name index, uint32_t size, Span at);                 /* may another axis be made?  False after a message */
 bool        is_known      (Checker *c, Val v);                                              /* needs no option, data or parameter */
 bool        reads_variable(Checker *c, Val v, Name name);                                   /* in the template */
+
+/* ---- causal.c */
+bool  causal_check(Checker *c, const Site *site, Span at);    /* do an autoregressive site's arguments see earlier coordinates only?  False after a message */
 
 /* ---- program.c, objective.c, check.c */
 void  builtin_names(FILE *out);

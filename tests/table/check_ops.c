@@ -605,6 +605,40 @@ static void check_solution(const double *x, bool lower, bool trans, uint64_t m, 
   }
 }
 
+static Val running_build(void) { return graph_running(b.g, leaf(EACH_ROW, 2, 4, 3, 0, -1, 1), false); }
+static Val after_build(void) { return graph_running(b.g, vector(EACH_K, 4), true); }
+static void running_expect(double *y) {
+  FOR(r, ROWS) FOR(i, 4) FOR(j, 3) { *y = 0; FOR(k, i) *y += X(0, r * 12 + k * 3 + j); y++; }
+}
+static void after_expect(double *y) {
+  FOR(r, PARTICLES) FOR(i, 4) { *y = 0; for (uint64_t k = i + 1; k < 4; k++) *y += X(0, r * 4 + k); y++; }
+}
+
+/* h = c + 0.8 tanh(h) M with M strictly upper triangular, c [4] for each row */
+static Val triangular_map(Val h) {
+  uint32_t dim[] = {4, 4};
+  Val i = graph_expand(b.g, graph_iota(b.g, 4), 2, 2, dim), j = graph_expand(b.g, graph_iota(b.g, 4), 1, 2, dim);
+  Val m = graph_op2(b.g, OP_mul, graph_op2(b.g, OP_lt, i, j), b.leaf[1]);
+  Val t = graph_op2(b.g, OP_mul, graph_op1(b.g, OP_tanh, h), graph_const(b.g, .8));
+  return graph_op2(b.g, OP_add, b.leaf[0], graph_matmul(b.g, t, m));
+}
+static Val settle_build(void) {
+  Val c = vector(EACH_ROW, 4), guess;
+  matrix(0, 4, 4);
+  guess = graph_guess(b.g, graph_expand_axes(b.g, graph_spread(b.g, graph_const(b.g, 0), shape_of(b.g, vector(0, 4))), shape_of(b.g, c)->axes), name_of("h"));
+  return graph_settle(b.g, triangular_map(guess), guess, 4);
+}
+static Val implicit_build(void) {
+  Val h = graph_hook(b.g, settle_build(), false);
+  return graph_implicit(b.g, h, triangular_map(h), 4);
+}
+static void settle_expect(double *y) {
+  FOR(r, ROWS) FOR(j, 4) {
+    y[4 * r + j] = X(0, 4 * r + j);
+    for (uint64_t i = 0; i < j; i++) y[4 * r + j] += .8 * tanh(y[4 * r + i]) * X(1, 4 * i + j);
+  }
+}
+
 static const Case cases[] = {
   {OP_const,     "const",              const_build,             const_expect,       TWICE},
   {OP_param,     "param",              param_build,             param_expect,       TWICE},
@@ -659,6 +693,11 @@ static const Case cases[] = {
   {OP_solve_tri, "solve lower trans",  solve_lower_trans_build, NULL,               TWICE},
   {OP_solve_tri, "solve upper",        solve_upper_build,       NULL,               TWICE},
   {OP_solve_tri, "solve upper trans",  solve_upper_trans_build, NULL,               TWICE},
+  {OP_running,   "sums before",        running_build,           running_expect,     TWICE},
+  {OP_running,   "sums after",         after_build,             after_expect,       TWICE},
+  {OP_guess,     "guess",              settle_build,            settle_expect,      NO_ADJOINT},
+  {OP_settle,    "settle",             settle_build,            settle_expect,      NO_ADJOINT},
+  {OP_implicit,  "implicit",           implicit_build,          settle_expect,      ONCE},
 };
 
 START_TEST(every_op_has_a_case) {

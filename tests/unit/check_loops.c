@@ -445,6 +445,75 @@ START_TEST(a_recurrent_net) {
 }
 END_TEST
 
+/* ---- repetitions: h = base + noise + 0.7 tanh(h) W, W strictly upper triangular */
+static Val repeated(const char *name, AxisSet axes, Val base) {
+  uint32_t n = shape_of(g, base)->dim[0], dim[] = {n, n};
+  Val i = graph_expand(g, graph_iota(g, n), 2, 2, dim), j = graph_expand(g, graph_iota(g, n), 1, 2, dim);
+  Val w = op2(mul, op2(lt, i, j), parameter(name, 0, 2, n, n));
+  Val guess = graph_guess(g, graph_expand_axes(g, graph_spread(g, lit(0), shape(0, 1, n, 0)), axes), name_of(name));
+  Val next = op2(add, op2(add, graph_matmul(g, op1(tanh, guess), w), base), normal(name, axes, n));
+  return graph_settle(g, next, guess, n);
+}
+static uint32_t repeats(void) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < program->phases.n; i++) n += program->phases.at[i].repeats.n;
+  return n;
+}
+
+START_TEST(repetitions_in_chunks) {
+  Val x = column(0, bit(image), 1, 12, RANGE_REAL);
+  Val a = repeated("one", bit(image), dense("in", x, 9));
+  Val mean = op2(div, sum_rows(a), graph_count(g, image, false));      /* a phase between the two */
+  Val b = repeated("two", bit(image), op2(add, dense("mid", op2(sub, a, mean), 7), op2(mul, dense("more", x, 7), lit(.5))));
+  Val loss = per_row(op2(add, graph_sum_all(g, op1(square, dense("out", b, 5))), graph_sum_all(g, op1(square, a))));
+  add_scalar(loss);
+  add_out("a", a);
+  add_out("b", b);
+  add_grads(loss);
+  agrees();
+  ck_assert_uint_eq(repeats(), 2);
+}
+END_TEST
+
+START_TEST(repetitions_stream_over_particles) {
+  Val x = column(0, bit(image), 1, 12, RANGE_REAL);
+  Val a = repeated("one", bit(image) | bit(k_axis), dense("in", x, 9));
+  Val b = repeated("two", bit(image) | bit(k_axis), dense("mid", a, 7));
+  Val rows = graph_reduce(g, REDUCE_LOGSUMEXP, graph_sum_all(g, op1(square, b)), bit(k_axis), 0);
+  Val c = repeated("three", bit(image), op2(mul, graph_spread(g, rows, shape(0, 1, 4, 0)), lit(.01)));
+  add_out("rows", rows);
+  add_out("c", c);
+  add_scalar(per_row(graph_sum_all(g, c)));
+  agrees();
+  bool stream = false;
+  for (uint32_t i = 0; i < program->phases.n; i++) stream |= program->phases.at[i].stream;
+  ck_assert(stream);
+  ck_assert_uint_eq(repeats(), 3);
+}
+END_TEST
+
+START_TEST(repetitions_once) {
+  Val x = column(0, bit(image), 1, 6, RANGE_REAL);
+  Val a = repeated("one", 0, parameter("base", 0, 1, 6, 0)), b = repeated("two", bit(k_axis), a);
+  Val loss = op2(add, per_row(graph_sum_all(g, op1(square, op2(sub, x, a)))), graph_reduce(g, REDUCE_SUM, graph_sum_all(g, op1(tanh, b)), bit(k_axis), 0));
+  add_scalar(loss);
+  agrees();
+  ck_assert_uint_eq(repeats(), 2);
+}
+END_TEST
+
+START_TEST(running_sums) {
+  Val x = column(0, bit(image), 1, 6, RANGE_REAL), w = parameter("w", 0, 2, 6, 5);
+  uint32_t dim[] = {6, 5};
+  Val a = graph_running(g, op2(mul, graph_expand(g, x, 2, 2, dim), w), false);
+  Val b = graph_running(g, op1(tanh, a), true);
+  Val loss = per_row(graph_sum_all(g, op1(square, op2(add, a, b))));
+  add_scalar(loss);
+  add_grads(loss);
+  agrees();
+}
+END_TEST
+
 START_TEST(widths_of_eight_bytes) {
   Vae v = vae(bit(k_axis), 20, 16, 6);
   Val bound = per_row(iwae(v));
@@ -616,6 +685,10 @@ int main(void) {
   tcase_add_test(c, a_class_embedding);
   tcase_add_test(c, one_layer_for_mean_and_scale);
   tcase_add_test(c, a_recurrent_net);
+  tcase_add_test(c, repetitions_in_chunks);
+  tcase_add_test(c, repetitions_stream_over_particles);
+  tcase_add_test(c, repetitions_once);
+  tcase_add_test(c, running_sums);
   tcase_add_test(c, widths_of_eight_bytes);
   tcase_add_test(c, the_verifier_sees_what_is_wrong);
   tcase_add_test(c, the_printer_begins_with_a_summary);

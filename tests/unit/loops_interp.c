@@ -377,6 +377,18 @@ static void run_solve(Interp *r, const Call *c) {
   }
 }
 
+static void run_running(Interp *r, const Call *c) {
+  uint64_t n = c->n.constant, m = c->m.constant;
+  Operand a = operand(r, c->a, c->m, (Extent){n * m, 0}), y = operand(r, c->c, c->m, (Extent){n * m, 0});
+  for (uint64_t z = 0; z < extent(r, c->batch, true); z++)
+    for (uint64_t i = 0; i < n; i++)
+      for (uint64_t j = 0; j < m; j++) {
+        double s = 0;
+        for (uint64_t k = 0; k < n; k++) if (c->trans ? k > i : k < i) s += *cell(&a, z, k, j);
+        *cell(&y, z, i, j) = s;
+      }
+}
+
 static void run_step(Interp *r, const Step *s) {
   if (!s->is_call) {
     run_nest(r, &s->nest);
@@ -387,24 +399,47 @@ static void run_step(Interp *r, const Step *s) {
     case CALL_LOAD_ROWS: run_load(r, &s->call); return;
     case CALL_CHOLESKY:  run_cholesky(r, &s->call); return;
     case CALL_SOLVE_TRI: run_solve(r, &s->call); return;
+    case CALL_RUNNING:   run_running(r, &s->call); return;
   }
 }
 
 /* ---- phases */
+static double *chunk_part(const View *v) {
+  uint64_t at = 0;
+  for (uint32_t i = 0; i < v->n; i++) at += v->from[i] * v->step[i];
+  return v->base + at;
+}
+static bool settled(Interp *r, const Repeat *x) {
+  View next = buffer_view(r, x->next), guess = buffer_view(r, x->guess);
+  double *a = chunk_part(&next), *b = chunk_part(&guess);
+  uint64_t n = extent(r, x->size, true);
+  if (memcmp(a, b, n * sizeof *a) == 0) return true;
+  for (uint64_t i = 0; i < n; i++) if (isfinite(a[i])) b[i] = a[i];
+  return false;
+}
+static void run_once(Interp *r, const Step *s, uint32_t n) {
+  for (uint32_t i = 0, end; i < n; i = end) {
+    for (end = i + 1; s[i].repeat && end < n && s[end].repeat == s[i].repeat;) end++;
+    const Repeat *x = s[i].repeat ? &r->phase->repeats.at[s[i].repeat - 1] : NULL;
+    for (uint32_t turn = 0; turn < (x ? x->turns : 1); turn++) {
+      for (uint32_t k = i; k < end; k++) run_step(r, &s[k]);
+      if (x && settled(r, x)) break;
+    }
+  }
+}
 static void run_steps(Interp *r) {
   const LoopPhase *p = r->phase;
   for (uint32_t i = 0, end; i < p->steps.n; i = end) {
-    for (end = i; end < p->steps.n && p->steps.at[end].streamed;) end++;
-    if (end == i) {
-      run_step(r, &p->steps.at[i]);
-      end++;
+    for (end = i + 1; end < p->steps.n && p->steps.at[end].streamed == p->steps.at[i].streamed;) end++;
+    if (!p->steps.at[i].streamed) {
+      run_once(r, &p->steps.at[i], end - i);
       continue;
     }
     uint64_t all = axis_size(r, (uint32_t)p->particles);
     r->streamed = true;
     for (r->start = 0; r->start < all; r->start += r->count) {
       r->count = all - r->start < r->x.block ? all - r->start : r->x.block;
-      for (uint32_t k = i; k < end; k++) run_step(r, &p->steps.at[k]);
+      run_once(r, &p->steps.at[i], end - i);
     }
     r->streamed = false;
     r->start = r->count = 0;
