@@ -347,11 +347,10 @@ static void put_head(FILE *out, const char *corner) {
   fprintf(out, "\n|---|");
   for (int e = 0; e < nestimators; e++) fputs("---|", out);
 }
-static const char *tally_words(const Tally *t, bool of_objectives) {
+static const char *tally_words(const Tally *t) {
   if (t->n[WRONG] || t->n[NOT_RUN]) return "wrong";
-  if (!t->n[AGREES] && !t->n[IS_BIASED]) return "";
-  if (!t->n[IS_BIASED]) return of_objectives && t->n[IS_REFUSED] ? "some" : "all";
-  return t->n[AGREES] ? "all, b" : "b";
+  if (t->n[IS_BIASED]) return "b";
+  return !t->n[AGREES] ? "" : t->n[IS_REFUSED] ? "some" : "all";
 }
 static void put_tables(FILE *out) {
   put_head(out, "family");
@@ -360,7 +359,7 @@ static void put_tables(FILE *out) {
     for (int e = 0; e < nestimators; e++) {
       Tally t = {0};
       for (int o = 0; o < nobjectives; o++) tally(&t, &results[i][e][o]);
-      fprintf(out, " %s |", tally_words(&t, true));
+      fprintf(out, " %s |", tally_words(&t));
     }
   }
   fputs("\n\n", out);

@@ -119,7 +119,7 @@ const Family families[] = {
   {"Normal",           "Normal(a, exp(b))",                                            "z",                  GAUSSIAN,          REAL,      0, {0.4, -0.4},   {-0.1, 0.1},   d_normal,                 v_same,   NULL},
   {"Normal, variance", "Normal(a, variance: exp(b))",                                  "z",                  GAUSSIAN,          REAL,      0, {0.4, -0.4},   {-0.1, 0.1},   d_normal_variance,        v_same,   NULL},
   {"Normal[2]",        "Normal(a, exp(b))[2]",                                         "z[1] - 0.5 * z[2]",  GAUSSIAN,          PLANE,     0, {0.4, -0.4},   {-0.1, 0.1},   d_normal_two,             v_two,    NULL},
-  {"MultivariateNormal", "MultivariateNormal([a, 0.2], cholesky([[exp(b), 0.3], [0.3, 0.9]]))", "z[1] - 0.5 * z[2]", 0,          PLANE,     0, {0.4, -0.4},   {-0.1, 0.1},   d_multivariate,           v_two,    NULL},
+  {"MultivariateNormal", "MultivariateNormal([a, 0.2], cholesky([[exp(b), 0.3], [0.3, 0.9]]))", "z[1] - 0.5 * z[2]", GAUSSIAN,   PLANE,     0, {0.4, -0.4},   {-0.1, 0.1},   d_multivariate,           v_two,    NULL},
   {"LogNormal",        "LogNormal(a, exp(b))",                                         "log(z)",             0,                 POSITIVE,  0, {0.4, -0.4},   {-0.1, 0.1},   d_log_normal,             v_log,    NULL},
   {"StudentT",         "StudentT(4, a, exp(b))",                                       "tanh(z)",            0,                 REAL,      0, {0.4, -0.4},   {-0.3, 0.1},   d_student,                v_tanh,   NULL},
   {"StudentT, df",     "StudentT(1 + exp(a), 0.2, exp(b))",                            "tanh(z)",            0,                 REAL,      0, {0.4, -0.3},   {1.2, 0.2},    d_student_df,             v_tanh,   NULL},
