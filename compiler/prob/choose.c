@@ -20,12 +20,17 @@ static bool is_bits(const Site *s) { return s->range.whole && s->range.lo == 0 &
 
 /* Do parameters move the ends of the support, as in Uniform(0, t)?  E log q' = 0 is for supports that stay where they are.  Draws before
  * this one may carry parameters, too. */
+static bool mentions(const Expr *e, Name name) {
+  if (e->kind == EX_NAME) return e->as.name == name;
+  if (e->kind == EX_OP) return mentions(e->as.op.a, name) || (e->as.op.b && mentions(e->as.op.b, name));
+  return e->kind != EX_NUMBER;                              /* of anything else: it may */
+}
 static bool is_end(const Site *s, uint32_t k) {
   const Decl *d = s->dist.decl;
   const Params *p = s->dist.form < 0 ? &d->as.dist.params : &d->as.dist.forms.at[s->dist.form].params;
   const Exprs *ends = &d->as.dist.support->params;
   for (uint32_t i = 0; i < ends->n; i++)
-    if (s->dist.form >= 0 || ends->at[i]->kind != EX_NAME || ends->at[i]->as.name == p->at[k].name) return true;
+    if (s->dist.form >= 0 || mentions(ends->at[i], p->at[k].name)) return true;
   return false;
 }
 static bool support_moves(const Prob *p, const Site *s) {

@@ -27,6 +27,24 @@ static double d_multivariate(const double *z, double a, double b) {      /* cova
   double v = exp(b), det = 0.9 * v - 0.09, x = z[0] - a, y = z[1] - 0.2;
   return -0.5 * (0.9 * x * x - 0.6 * x * y + v * y * y) / det - 0.5 * log(det) - LOG_2PI;
 }
+static double d_rank_one(const double *z, double a, double b) {      /* precision diag(e^b, 1.1) + u u', u = [0.5, -0.4], mean [a, 0.2] */
+  double d = exp(b), x = z[0] - a, y = z[1] - 0.2, t = 0.5 * x - 0.4 * y, det = d * 1.1 * (1 + 0.25 / d + 0.16 / 1.1);
+  return -0.5 * (d * x * x + 1.1 * y * y + t * t) + 0.5 * log(det) - LOG_2PI;
+}
+static double d_von_mises(const double *z, double a, double b) {
+  double k = exp(b), term = 1, sum = 1;                              /* I0 by its series */
+  for (int i = 1; i < 60; i++) term *= 0.25 * k * k / i / i, sum += term;
+  return k * cos(z[0] - a) - log(sum) - LOG_2PI;
+}
+static double d_truncated(const double *z, double a, double b) {       /* to [0, 1] */
+  double s = exp(b);
+  return normal(z[0], a, s) - log(0.5 * (erf((1 - a) / s * M_SQRT1_2) - erf(-a / s * M_SQRT1_2)));
+}
+static double d_correlation(const double *z, double a, double b) {     /* (1 - r^2)^(c - 1) for the r of two, L = [[1, 0], [r, sqrt(1 - r^2)]] */
+  double c = exp(a);
+  (void)b;
+  return (c - 1) * log1p(-z[0] * z[0]) - (2 * c - 1) * log(2) - log_beta(c, c);
+}
 static double d_log_normal(const double *z, double a, double b) { return normal(log(z[0]), a, exp(b)) - log(z[0]); }
 static double d_student(const double *z, double a, double b) { return student(z[0], 4, a, exp(b)); }
 static double d_student_df(const double *z, double a, double b) { return student(z[0], 1 + exp(a), 0.2, exp(b)); }
@@ -98,6 +116,8 @@ static double d_one_hot(const double *z, double a, double b) { return z[0] * a +
 
 /* ---- what is observed */
 static double v_same(const double *z) { return z[0]; }
+static double v_curved(const double *z) { return z[0] + z[0] * z[0]; }      /* a symmetric family's gradients are not 0 */
+static double v_sine(const double *z) { return sin(z[0]); }
 static double v_twice(const double *z) { return 2 * z[0]; }
 static double v_tanh(const double *z) { return tanh(z[0]); }
 static double v_log(const double *z) { return log(z[0]); }
@@ -120,6 +140,7 @@ const Family families[] = {
   {"Normal, variance", "Normal(a, variance: exp(b))",                                  "z",                  GAUSSIAN,          REAL,      0, {0.4, -0.4},   {-0.1, 0.1},   d_normal_variance,        v_same,   NULL},
   {"Normal[2]",        "Normal(a, exp(b))[2]",                                         "z[1] - 0.5 * z[2]",  GAUSSIAN,          PLANE,     0, {0.4, -0.4},   {-0.1, 0.1},   d_normal_two,             v_two,    NULL},
   {"MultivariateNormal", "MultivariateNormal([a, 0.2], cholesky([[exp(b), 0.3], [0.3, 0.9]]))", "z[1] - 0.5 * z[2]", GAUSSIAN,   PLANE,     0, {0.4, -0.4},   {-0.1, 0.1},   d_multivariate,           v_two,    NULL},
+  {"RankOneNormal",    "RankOneNormal([a, 0.2], [exp(b), 1.1], [0.5, -0.4])",          "z[1] - 0.5 * z[2]",  GAUSSIAN,          PLANE,     0, {0.4, 0.2},    {-0.1, -0.1},  d_rank_one,               v_two,    NULL},
   {"LogNormal",        "LogNormal(a, exp(b))",                                         "log(z)",             0,                 POSITIVE,  0, {0.4, -0.4},   {-0.1, 0.1},   d_log_normal,             v_log,    NULL},
   {"StudentT",         "StudentT(4, a, exp(b))",                                       "tanh(z)",            0,                 REAL,      0, {0.4, -0.4},   {-0.3, 0.1},   d_student,                v_tanh,   NULL},
   {"StudentT, df",     "StudentT(1 + exp(a), 0.2, exp(b))",                            "tanh(z)",            0,                 REAL,      0, {0.4, -0.3},   {1.2, 0.2},    d_student_df,             v_tanh,   NULL},
@@ -140,6 +161,9 @@ const Family families[] = {
   {"Beta, mean",       "Beta(mean: sigmoid(a), concentration: exp(b))",                "2 * z",              0,                 UNIT,      0, {0.5, 1.2},    {-0.1, 0.9},   d_beta_mean,              v_twice,  NULL},
   {"Kumaraswamy",      "Kumaraswamy(exp(a), exp(b))",                                  "2 * z",              0,                 UNIT,      0, {0.7, 0.2},    {0.3, 0.5},    d_kumaraswamy,            v_twice,  NULL},
   {"Uniform",          "Uniform(a, a + exp(b))",                                       "z",                  MOVES,             ENDS,      0, {-0.5, 0.6},   {0.1, 0.2},    d_uniform,                v_same,   &standard},
+  {"TruncatedNormal",  "TruncatedNormal(a, exp(b), 0, 1)",                             "2 * z",              0,                 UNIT,      0, {0.4, -0.6},   {0.7, -0.2},   d_truncated,              v_twice,  NULL},
+  {"VonMises",         "VonMises(a, exp(b))",                                          "sin(z)",             0,                 CIRCLE,    0, {0.4, 0.5},    {-0.3, 0.1},   d_von_mises,              v_sine,   NULL},
+  {"LKJCholesky",      "LKJCholesky(2, exp(a))",                                       "z[2, 1] + square(z[2, 1])", LONE,              CORRELATION, 0, {0.7, 0},    {0.3, 0},      d_correlation,            v_curved,  NULL},
   {"Dirichlet",        "Dirichlet([exp(a), exp(b), 1.4])",                             "2 * z[1] - 1.2 * z[3]", 0,              TRIANGLE,  0, {0.8, 0.2},    {0.3, 0.5},    d_dirichlet,              v_shares, NULL},
   {"RelaxedBernoulli", "RelaxedBernoulli(exp(b), a)",                                  "2 * z",              0,                 UNIT,      0, {0.5, -0.2},   {-0.1, 0.2},   d_relaxed_coin,           v_twice,  NULL},
   {"Concrete",         "Concrete(0.8, logit: [a, b, 0])",                              "2 * z[1] - 1.2 * z[3]", 0,              TRIANGLE,  0, {0.6, -0.3},   {-0.1, 0.2},   d_concrete,               v_shares, NULL},

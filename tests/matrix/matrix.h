@@ -15,7 +15,7 @@
 /* ---- sums and integrals over the support of z */
 typedef struct { double z[3], weight; } Point;               /* weight: of the quadrature, 1 in a sum */
 enum { POINTS = 4096 };
-typedef enum { REAL, POSITIVE, UNIT, ENDS, KINKS, COUNT, CLASS, SQUARE, BITS, ONE_HOT, PLANE, TRIANGLE, ONE_POINT } Support;
+typedef enum { REAL, POSITIVE, UNIT, CIRCLE, CORRELATION, ENDS, KINKS, COUNT, CLASS, SQUARE, BITS, ONE_HOT, PLANE, TRIANGLE, ONE_POINT } Support;
 int points_of(Point *out, Support support, int size, double a, double b, double kink);
 
 /* ---- families */

@@ -40,6 +40,8 @@ int points_of(Point *out, Support support, int size, double a, double b, double 
     case REAL:     return interval(out, -INFINITY, INFINITY, 0.08);
     case POSITIVE: return interval(out, 0, INFINITY, 0.08);
     case UNIT:     return interval(out, 0, 1, 0.07);
+    case CIRCLE:   return interval(out, -M_PI, M_PI, 0.07);
+    case CORRELATION: return interval(out, -1, 1, 0.07);
     case ENDS:     return interval(out, a, a + exp(b), 0.07);
     case KINKS:    return parts(out, (double[]){-INFINITY, fmin(a, kink), fmax(a, kink), INFINITY}, 4);
     case COUNT: case CLASS:

@@ -420,17 +420,17 @@ static void divergences_agree(const Grid *g) {
   for (uint32_t b = 0; b < row_count; b++) {
     const Site *site = typed->programs.at[0]->sites.at[b];
     if (!dist_has_kl(&d->site->dist, &site->dist) || site->shape != d->site->shape) continue;
-    if (d->range.whole && site->range.hi != d->range.hi) continue;      /* as many trials, classes */
     dist_reset(d);
     Dist *other = dist_beside(d, b);
     const Shape *event = graph_shape(d->g, (AxisSet)1 << d->axis, d->site->shape->rank, d->site->shape->dim);
     Val kl = dist_kl(typed, d->g, &d->value, &other->value, event);
-    Val theirs = dist_member(typed, d->g, &other->value, "logpdf", d->x, NULL, 0);
+    bool holds_it = !d->range.whole || range_within(d->range, other->range);      /* else it is infinite: more trials than the other has */
+    Val theirs = holds_it ? dist_member(typed, d->g, &other->value, "logpdf", d->x, NULL, 0) : d->logpdf;
     if (kl == NO_VAL || theirs == NO_VAL) { wrong("its divergence from %s cannot be built", other->row->text); continue; }
     kl = graph_sum_all(d->g, kl);
     d->leaf[LEAF_X].at = g->x;
     double *log_q = dist_eval1(d, g->n, graph_sum_all(d->g, theirs), false);
-    for (uint64_t i = 0; i < g->n; i++) f[i] = inside(other, g->x + i * d->size) ? g->log_p[i] - log_q[i] : INFINITY;
+    for (uint64_t i = 0; i < g->n; i++) f[i] = holds_it && inside(other, g->x + i * d->size) ? g->log_p[i] - log_q[i] : INFINITY;
     dist_reset(d);
     for (uint32_t k = 0; k < ARGS; k++) d->leaf[LEAF_OTHER + k] = (Leaf){other->theta[k], false};
     double got = dist_eval1(d, 1, kl, false)[0];
