@@ -85,11 +85,6 @@ static double drawing_error(const Diagnosis *d) {
   return sqrt(sum) / (double)d->rows;
 }
 
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 typedef struct { double least, median, most; uint64_t n; } Spread;      /* of those that are numbers */
 static Spread spread_of(const Diagnosis *d, Column c) {
   Spread s = { NAN, NAN, NAN, 0 };

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include "trainer.h"
 
-static int by_size(const void *a, const void *b) {
+int by_size(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }

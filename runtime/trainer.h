@@ -240,6 +240,7 @@ bool replay_save   (const Run *r, const State *s, uint64_t step, const char *pat
 /* ---- pareto.c: the tail of importance weights */
 /* Shape of the tail of n log weights, which it sorts: see note [k-hat].  -INFINITY: the weights do not vary; NaN: they take too few values
  * to tell; INFINITY: all weights are zero.  rounding: relative error of the log weights. */
+int    by_size(const void *a, const void *b);                    /* for qsort of doubles */
 double pareto_khat(double *log_weight, uint64_t n, double rounding);
 enum { PARETO_LEAST = 25 };             /* weights that a tail needs */
 

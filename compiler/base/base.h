@@ -38,6 +38,7 @@ Name name_of (const char *text);
 Name name_of_n(const char *text, size_t n);
 Name name_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The candidate closest to `wrong` by edit distance, or NULL when none is near enough to suggest. */
+bool name_inside(const char *path, const char *outer);                            /* is path outer.something? */
 Name name_nearest(Name wrong, const Name *candidates, size_t n);
 
 /* ---- sources: all files laid end to end in one map of offsets */

@@ -45,6 +45,11 @@ Name name_of_n(const char *text, size_t n) {
 
 Name name_of(const char *text) { return name_of_n(text, strlen(text)); }
 
+bool name_inside(const char *path, const char *outer) {
+  size_t n = strlen(outer);
+  return strncmp(path, outer, n) == 0 && path[n] == '.';
+}
+
 Name name_printf(const char *format, ...) {
   va_list args, again;
   va_start(args, format);

@@ -181,7 +181,15 @@ static const Shape *elementwise_shape(Graph *g, const Node *n) {
   return s;
 }
 
+/* exp(x - log_sum_exp(x)) of a vector: a simplex */
+static bool is_softmax(const Graph *g, const Node *n) {
+  const Node *sub = node_of(g, n->arg[0]), *sum = sub->op == OP_sub ? node_of(g, sub->arg[1]) : sub;
+  return n->op == OP_exp && sum->op == OP_reduce && sum->attr.reduce.kind == REDUCE_LOGSUMEXP && sum->arg[0] == sub->arg[0] &&
+         rank_of(g, sub->arg[0]) == 1 && sum->attr.reduce.dims && !sum->attr.reduce.axes;
+}
+
 static Range elementwise_range(const Graph *g, const Node *n) {
+  if (is_softmax(g, n)) return (Range){.lo = 0, .hi = 1, .lo_open = true, .form = FORM_SIMPLEX};
   Range r[3] = {{0}};
   for (unsigned i = 0; i < n->nargs; i++) r[i] = range_plain(range_of_arg(g, n, i));
   const RangeRule *rule = &rows[n->op].range;

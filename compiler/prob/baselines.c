@@ -12,9 +12,6 @@
 
 static const double KEEP = 0.95;                           /* of the past, a step */
 
-static Val op2(Lower *l, OpKind op, Val a, Val b) { return graph_op2(l->g, op, a, b); }
-static Val zero_of(Lower *l, Val v) { return op2(l, OP_sub, v, graph_stop(l->g, v)); }
-
 static int32_t state_add(Lower *l, Name name, const Shape *s, Val *leaf) {
   Typed *t = l->p->t;
   int32_t id = (int32_t)t->params.n;

@@ -20,25 +20,12 @@ static bool is_bits(const Site *s) { return s->range.whole && s->range.lo == 0 &
 
 /* Do parameters move the ends of the support, as in Uniform(0, t)?  E log q' = 0 is for supports that stay where they are.  Draws before
  * this one may carry parameters, too. */
-static bool mentions(const Expr *e, Name name) {
-  if (e->kind == EX_NAME) return e->as.name == name;
-  if (e->kind == EX_OP) return mentions(e->as.op.a, name) || (e->as.op.b && mentions(e->as.op.b, name));
-  return e->kind != EX_NUMBER;                              /* of anything else: it may */
-}
-static bool is_end(const Site *s, uint32_t k) {
-  const Decl *d = s->dist.decl;
-  const Params *p = s->dist.form < 0 ? &d->as.dist.params : &d->as.dist.forms.at[s->dist.form].params;
-  const Exprs *ends = &d->as.dist.support->params;
-  for (uint32_t i = 0; i < ends->n; i++)
-    if (s->dist.form >= 0 || mentions(ends->at[i], p->at[k].name)) return true;
-  return false;
-}
 static bool support_moves(const Prob *p, const Site *s) {
   const Graph *g = p->t->graph;
   if (s->dist.flow || s->dist.decl->as.dist.support->element != name_of("interval")) return false;
   Arena *scratch = arena_new();
   uint8_t *reached = arena_alloc(scratch, g->node.n);
-  for (uint32_t k = 0; k < s->dist.nargs; k++) reached[s->dist.arg[k]] |= is_end(s, k);
+  for (uint32_t k = 0; k < s->dist.nargs; k++) reached[s->dist.arg[k]] |= dist_is_end(&s->dist, k);
   bool moves = false;
   for (Val v = g->node.n; v-- > 0 && !moves;) {
     if (!reached[v]) continue;
@@ -107,8 +94,9 @@ static Span step_met(const Prob *p, const Site *s) {
   for (uint32_t i = 0; i < t->programs.n; i++)
     for (uint32_t k = 0; k < t->programs.at[i]->sites.n; k++) {
       const Site *other = t->programs.at[i]->sites.at[k];
-      for (uint32_t a = 0; a < other->dist.nargs; a++)
-        if (graph_only_steps(t->graph, other->dist.arg[a], s->var)) return other->dist.where[a].end ? other->dist.where[a] : other->span;
+      Val part[DIST_VALUES];
+      for (uint32_t a = 0, n = dist_values(&other->dist, part); a < n; a++)
+        if (graph_only_steps(t->graph, part[a], s->var)) return dist_value_span(&other->dist, a);
     }
   for (uint32_t i = 0; i < t->terms.n; i++) {
     const Term *term = &t->terms.at[i];

@@ -16,9 +16,6 @@
 
 enum { OUTCOMES_MOST = 4096, AXES_SPARE = 8 };
 
-static Val constant(Lower *l, double x) { return graph_const(l->g, x); }
-static Val op2(Lower *l, OpKind op, Val a, Val b) { return graph_op2(l->g, op, a, b); }
-
 /* value with the gradient of `smooth` */
 static Val with_gradient_of(Lower *l, Val value, Val smooth) {
   return op2(l, OP_add, graph_stop(l->g, value), op2(l, OP_sub, smooth, graph_stop(l->g, smooth)));
@@ -198,7 +195,7 @@ Env *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value) {
     else if (leaf != at || k > i) {
       bool mean = leaf == at && at->drawn.at[i].via == VIA_MUPROP && d.via == VIA_MUPROP;      /* mean field from here on */
       d = draw_any(l, e, d.site, d.draw, replayed(d.via));
-      if (mean) d.value = lower_member(l, e, d.site, "mean", NO_VAL, d.draw, NULL), d.via = VIA_COUNT;
+      if (mean) d.value = lower_member(l, e, d.site, "mean"), d.via = VIA_COUNT;
     }
     d.log_q = NO_VAL;
     vec_push(t->arena, &e->drawn, d);
@@ -206,14 +203,14 @@ Env *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value) {
   return e;
 }
 
-Env *env_hooked(Lower *l, Env *leaf, bool *any) {
+Env *env_hooked(Lower *l, Env *leaf) {
   if (!leaf) return NULL;
   Env *e = NEW(l->p->t->arena, Env);
-  *e = (Env){.outer = env_hooked(l, leaf->outer, any), .path = leaf->path};
+  *e = (Env){.outer = env_hooked(l, leaf->outer), .path = leaf->path};
   for (uint32_t k = 0; k < leaf->drawn.n; k++) {
     Drawn d = leaf->drawn.at[k];
     d.log_q = NO_VAL;
-    if (d.via == VIA_DREG) d.value = graph_hook(l->g, d.value, true), *any = true;
+    if (d.via == VIA_DREG) d.value = graph_hook(l->g, d.value, true);
     vec_push(l->p->t->arena, &e->drawn, d);
   }
   return e;

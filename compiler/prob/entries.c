@@ -78,11 +78,7 @@ static void forward_only(Lower *l, Entry *e) {
  * estimate of it is so only on average. */
 static bool trains(const Prob *p, const Goal *goal, const Program *q) {
   bool any = goal->params.n == 0;
-  size_t n = strlen(q->name);
-  for (uint32_t i = 0; i < goal->params.n; i++) {
-    const char *path = p->t->params.at[goal->params.at[i]].svi.name;
-    any |= strncmp(path, q->name, n) == 0 && path[n] == '.';
-  }
+  for (uint32_t i = 0; i < goal->params.n; i++) any |= name_inside(p->t->params.at[goal->params.at[i]].svi.name, q->name);
   return any;
 }
 static void check_fixed_draws(Prob *p, const Goal *goal) {

@@ -18,12 +18,7 @@
  * their sum is divided by their number: adding it to the body spreads it over the rows again. */
 #include "lower.h"
 
-static Val constant(Lower *l, double x) { return graph_const(l->g, x); }
-static Val op2(Lower *l, OpKind op, Val a, Val b) { return graph_op2(l->g, op, a, b); }
-static Val stop(Lower *l, Val v) { return graph_stop(l->g, v); }
 static Val total(Lower *l, Val v) { return graph_sum_all(l->g, v); }
-/* zero, with the gradient of v */
-static Val zero_of(Lower *l, Val v) { return op2(l, OP_sub, v, stop(l, v)); }
 static void add_to(Lower *l, Val *rest, Val v) { *rest = *rest == NO_VAL ? v : op2(l, OP_add, *rest, v); }
 
 /* ---- what depends on what */
@@ -193,7 +188,7 @@ static void by_muprop(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   Lower *l = w->l;
   const Drawn d = e->drawn.at[i];
   if (!lower_depends(l, elem, d.value) || !scalar_body(w, d.site, elem)) return;
-  Val m = lower_member(l, e, d.site, "mean", NO_VAL, d.draw, NULL);
+  Val m = lower_member(l, e, d.site, "mean");
   Val at = graph_hook(l->g, graph_expand_axes(l->g, m, axes_of(l, d.value) & ~axes_of(l, m)), false);      /* a slope for each row and particle */
   Env *leaf = env_replay(l, w->leaf, e, i, at);
   const Env *there = leaf;
@@ -225,7 +220,7 @@ static void by_pair(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
     bool each = !w->body.vector && pointwise(l, *elem, d.value);
     Val apart = over_axis(l, each ? *elem : whole(w, *elem), d.axis, sign, 0.5);
     Val which = over_axis(l, d.value, d.axis, sign, 1);
-    Val a = lower_member(l, e, d.site, "log_odds", NO_VAL, d.draw, NULL);
+    Val a = lower_member(l, e, d.site, "log_odds");
     Val weight = op2(l, OP_mul, which, graph_op1(l->g, OP_sigmoid, graph_op1(l->g, OP_abs, a)));
     Val score = op2(l, OP_mul, stop(l, weight), zero_of(l, a));
     if (!each) score = total(l, score);
@@ -295,18 +290,18 @@ static void by_price(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   Val curve = gradient(l, d.site, sum_everywhere(l, copies ? op2(l, OP_mul, slope, own) : slope), at);
   if (copies) slope = graph_reduce(g, REDUCE_SUM, op2(l, OP_mul, slope, own), copies, 0);
   AxisSet t = axes_of(l, elem), beyond = run_axes(l, t & ~s->axes);
-  Val m = lower_member(l, e, d.site, "mean", NO_VAL, d.draw, NULL);
+  Val m = lower_member(l, e, d.site, "mean");
   Val first = total(l, op2(l, OP_mul, stop(l, slope), zero_of(l, m)));
   add_to(l, rest, over_count(l, sum_beyond(l, first, t), beyond));
   if (curve == NO_VAL) return;
-  Val C = lower_member(l, e, d.site, "covariance", NO_VAL, d.draw, NULL), second;
+  Val C = lower_member(l, e, d.site, "covariance"), second;
   if (C != NO_VAL) {                                        /* a vector's: all of the Hessian */
     uint32_t axis = 0;
     while (!(copies >> axis & 1)) axis++;
     second = op2(l, OP_mul, stop(l, graph_to_dim(g, curve, axis, 0)), zero_of(l, C));
   } else {
     if (copies) curve = graph_reduce(g, REDUCE_SUM, op2(l, OP_mul, curve, own), copies, 0);
-    second = op2(l, OP_mul, stop(l, curve), zero_of(l, lower_member(l, e, d.site, "variance", NO_VAL, d.draw, NULL)));
+    second = op2(l, OP_mul, stop(l, curve), zero_of(l, lower_member(l, e, d.site, "variance")));
   }
   second = op2(l, OP_mul, total(l, second), constant(l, 0.5));
   add_to(l, rest, over_count(l, sum_beyond(l, second, t), beyond));
@@ -361,8 +356,8 @@ Val expect(Lower *l, Env *env, const Env *last, Body body, Signals *signals) {
     levels++;
     if (e == last) break;
   }
-  bool hooked = false;
-  Env *leaf = env_has(env, VIA_DREG) ? env_hooked(l, env, &hooked) : env;
+  bool hooked = env_has(env, VIA_DREG);
+  Env *leaf = hooked ? env_hooked(l, env) : env;
   Work w = {l, leaf, body, signals};
   Val elem = body.make(l, leaf, body.of), rest = NO_VAL;
   if (hooked) scale_hooks(l, leaf, elem);

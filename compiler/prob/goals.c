@@ -44,7 +44,7 @@ bool has_terms(const Typed *t, Val v) {
 /* Does a value, or a distribution's arguments, see one of these variables? */
 typedef VEC(Name) Names;
 static bool sees(const Graph *g, Val v, const Names *names, uint8_t *seen) {
-  if (v == NO_VAL || seen[v]) return false;
+  if (seen[v]) return false;
   seen[v] = 1;
   const Node *n = node_of(g, v);
   if (n->op == OP_input && n->attr.leaf.id == 0)
@@ -57,10 +57,9 @@ static bool sees(const Graph *g, Val v, const Names *names, uint8_t *seen) {
 static bool dist_sees(const Graph *g, const DistValue *d, const Names *names) {
   Arena *scratch = arena_new();
   uint8_t *seen = arena_alloc(scratch, g->node.n + 1);
-  bool yes = d->mixture && sees(g, d->log_weight, names, seen);
-  for (uint32_t i = 0; i < d->nargs; i++) yes |= sees(g, d->arg[i], names, seen);
-  const Val through[] = {d->flow ? d->flow->out : NO_VAL, d->flow ? d->flow->log_det : NO_VAL, d->flow ? d->flow->back : NO_VAL, d->flow ? d->flow->back_log_det : NO_VAL};
-  for (uint32_t i = 0; i < LEN(through); i++) yes |= sees(g, through[i], names, seen);
+  Val part[DIST_VALUES];
+  bool yes = false;
+  for (uint32_t i = 0, n = dist_values(d, part); i < n; i++) yes |= sees(g, part[i], names, seen);
   arena_free(scratch);
   return yes;
 }
@@ -124,7 +123,7 @@ static bool sums_clash(const Graph *g, const Part *base, AxisSet axes) {
 }
 
 /* log_mean_exp over rows: the log of how many there are belongs to each value, of which an inner plate may have many. */
-static bool is_mean_of_rows(const Graph *g, const Node *n) {
+static bool is_log_mean_of_rows(const Graph *g, const Node *n) {
   bool first = node_of(g, n->arg[1])->op == OP_log;         /* the log sum; else what is taken from the log of the count */
   const Node *sum = node_of(g, n->arg[!first]);
   if (node_of(g, n->arg[first])->op != OP_log || sum->op != OP_reduce || sum->attr.reduce.kind != REDUCE_LOGSUMEXP) return false;
@@ -178,7 +177,7 @@ static void walk(Walk *w, Val v, Part base) {
   switch (n.op) {
     case OP_add: walk(w, n.arg[0], base); walk(w, n.arg[1], base); return;
     case OP_sub:
-      if (is_mean_of_rows(g, &n)) break;
+      if (is_log_mean_of_rows(g, &n)) break;
       walk(w, n.arg[0], base);
       walk(w, n.arg[1], negative);
       return;

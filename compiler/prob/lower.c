@@ -144,16 +144,17 @@ static Val site_density(Lower *l, Env *env, const Site *site) {
 }
 
 /* A member at the site's arguments here, of the site's shape where it is of one element. */
-Val lower_member(Lower *l, Env *env, const Site *site, const char *member, Val x, uint32_t draw, const Shape *event) {
+Val lower_member(Lower *l, Env *env, const Site *site, const char *member) {
   DistValue d = lower_dist(l, env, &site->dist, false);
-  Val v = dist_member(l->p->t, l->g, &d, member, x, event, draw);
+  Val v = dist_member(l->p->t, l->g, &d, member, NO_VAL, NULL, 0);
   if (v == NO_VAL || shape_of(l->g, v)->rank >= site->shape->rank) return v;
   return graph_spread(l->g, v, graph_shape(l->g, shape_of(l->g, v)->axes, site->shape->rank, site->shape->dim));
 }
 /* The noise of a draw: new for each row and particle, the same along index axes (outcomes, pairs, copies). */
 const Shape *lower_noise(Lower *l, Env *env, const Site *site, const DistValue *d) {
   AxisSet axes = site->shape->axes | (env->path->particles >= 0 ? (AxisSet)1 << env->path->particles : 0);
-  for (uint32_t k = 0; k < d->nargs; k++) axes |= shape_of(l->g, d->arg[k])->axes & ~site->shape->axes;
+  for (uint32_t k = 0; k < d->nargs; k++) axes |= shape_of(l->g, d->arg[k])->axes;
+  if (d->mixture) axes |= shape_of(l->g, d->log_weight)->axes;
   for (uint32_t a = 0; a < l->g->axis.n; a++)
     if (l->g->axis.at[a].kind == AXIS_INDEX) axes &= ~((AxisSet)1 << a);
   return d->flow ? graph_shape(l->g, axes, d->flow->rank, d->flow->dim) : graph_shape(l->g, axes, site->shape->rank, site->shape->dim);

@@ -33,6 +33,11 @@ typedef struct Lower {
   struct LowerState *s;
 } Lower;
 
+static inline Val constant(Lower *l, double x)                   { return graph_const(l->g, x); }
+static inline Val op2     (Lower *l, OpKind op, Val a, Val b)    { return graph_op2(l->g, op, a, b); }
+static inline Val stop    (Lower *l, Val v)                      { return graph_stop(l->g, v); }
+static inline Val zero_of (Lower *l, Val v)                      { return op2(l, OP_sub, v, stop(l, v)); }      /* 0 with v's gradient */
+
 const Shape *lower_shape(Lower *l, const Shape *s);
 Lower    *lower_new        (Prob *p, Purpose purpose);
 void      lower_done       (Lower *l);            /* its draws go to the model's table */
@@ -42,14 +47,14 @@ Val       lower_log_density_elements(Lower *l, Env *env, const Site *site, Val x
 Val       lower_copy       (Lower *l, Env *env, Val v);
 Val       lower_variable   (Lower *l, Env *env, Name name, Span at);
 DistValue lower_dist       (Lower *l, Env *env, const DistValue *d, bool stopped);   /* stopped: parameters without gradient */
-Val       lower_member     (Lower *l, Env *env, const Site *site, const char *member, Val x, uint32_t draw, const Shape *event);
+Val       lower_member     (Lower *l, Env *env, const Site *site, const char *member);
 const Shape *lower_noise   (Lower *l, Env *env, const Site *site, const DistValue *d);   /* shape of a draw's noise */
 void      lower_updates    (Lower *l, Entry *entry);
 
 /* ---- draws.c: sites to draws, as their estimators want them */
 Env      *env_new   (Lower *l, Env *outer, const Path *path);               /* draws all sites of the path's program, in order */
 Env      *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value);   /* the same noise, with draw i of `at` (leaf, or around it) at another value */
-Env      *env_hooked(Lower *l, Env *leaf, bool *any);                        /* `via dreg` draws behind hooks */
+Env      *env_hooked(Lower *l, Env *leaf);                                   /* `via dreg` draws behind hooks */
 bool      env_has   (const Env *env, Via via);
 Drawn     draw_site (Lower *l, Env *e, Site *site, uint32_t draw, Via via);   /* its arguments as e has them */
 

@@ -191,7 +191,7 @@ static Value run_running(Checker *c, const Builtin *b, Values *a, Span at) {
   Val x = arg_node(c, a, 0);
   if (x == NO_VAL) return v_bad(at);
   if (shape_of(c->g, x)->rank == 0) {
-    diag_mark(diag_at(c->diag, E0302, a->at[0].span, "sum_before takes a vector, or more axes"), "%s", shape_text(c, shape_of(c->g, x)));
+    diag_mark(diag_at(c->diag, E0302, a->at[0].span, "`sum_before` takes a vector, or more axes"), "%s", shape_text(c, shape_of(c->g, x)));
     return v_bad(at);
   }
   return v_node(graph_running(c->g, x, false), at);
@@ -387,7 +387,7 @@ static const Builtin builtins[] = {
   {"argmax",           1, 1, OP_COUNT,     run_argmax,      "class (from 0) of the largest element of a vector"},
   {"stop",             1, 1, OP_COUNT,     run_stop,        "the value without its gradient"},
   {"cholesky",         1, 1, OP_COUNT,     run_cholesky,    "lower Cholesky factor"},
-  {"sum_before",      1, 1, OP_COUNT,     run_running,     "sum_before(x)[i] is the sum of x[1..i-1], along the first axis"},
+  {"sum_before",       1, 1, OP_COUNT,     run_running,     "sum_before(x)[i] is the sum of x[1..i-1], along the first axis"},
   {"solve_lower",      2, 2, OP_COUNT,     run_solve,       "x with L x = b"},
   {"solve_upper",      2, 2, OP_COUNT,     run_solve,       "x with transpose(L) x = b"},
   {"len",              1, 1, OP_COUNT,     run_len,         "length of a list or vector"},
@@ -658,10 +658,9 @@ static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value 
   if (f->path) {                       /* each call of an instance names its inner nets alike */
     saved = arena_alloc(c->arena, (counts + 1) * sizeof *saved);
     if (counts) memcpy(saved, c->counts.at, counts * sizeof *saved);
-    size_t n = strlen(own);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < c->counts.n; i++)
-      if (!(strncmp(c->counts.at[i].path, own, n) == 0 && c->counts.at[i].path[n] == '.')) c->counts.at[kept++] = c->counts.at[i];
+      if (!name_inside(c->counts.at[i].path, own)) c->counts.at[kept++] = c->counts.at[i];
     c->counts.n = kept;
   }
   bool returned = false;

@@ -14,21 +14,32 @@ typedef struct { Checker *c; Name guide; FILE *out, *functions; } Writer;      /
 
 /* z[2,1] as part of a name */
 static Name word_of(Name site) {
-  char text[200];
-  size_t n = 0;
-  for (const char *p = site; *p && n + 1 < sizeof text; p++)
-    if (*p != ']') text[n++] = *p == '[' || *p == ',' || *p == ' ' ? '_' : *p;
-  text[n] = 0;
-  return name_of(text);
+  char *text = strdup(site), *end = text;
+  for (const char *p = site; *p; p++)
+    if (*p != ']') *end++ = *p == '[' || *p == ',' || *p == ' ' ? '_' : *p;
+  Name word = name_of_n(text, (size_t)(end - text));
+  free(text);
+  return word;
 }
 static void write_dims(FILE *out, uint32_t rank, const uint32_t *dim) {
   for (uint32_t i = 0; i < rank; i++) fprintf(out, "%s%u%s", i ? ", " : "[", dim[i], i + 1 == rank ? "]" : "");
 }
-static Name innermost(const Checker *c, AxisSet plates) {
-  Name name = NULL;
+static int32_t innermost(const Checker *c, AxisSet plates) {         /* -1: there are no plates */
+  int32_t last = -1;
   for (uint32_t a = 0; a < c->g->axis.n; a++)
-    if (plates >> a & 1) name = c->g->axis.at[a].name;
-  return name;
+    if (plates >> a & 1) last = (int32_t)a;
+  return last;
+}
+/* A parameter is for each row of one plate, and so of those around it. */
+static bool has_parameters(const Checker *c, const Site *site) {
+  AxisSet plates = site->shape->axes;
+  for (int32_t a = innermost(c, plates); a >= 0; a = c->g->axis.at[a].parent) plates &= ~((AxisSet)1 << a);
+  if (!plates) return true;
+  const char *a = c->g->axis.at[innermost(c, site->shape->axes)].name, *b = c->g->axis.at[innermost(c, plates)].name;
+  DiagItem *i = diag_at(c->diag, E0511, site->span, "no guide can be made for `%s`: plate `%s` is not inside plate `%s`", site->name, a, b);
+  diag_note(i, "a guide by name has parameters for each row of one plate, and `%s` is drawn for each `%s` and `%s`", site->name, b, a);
+  diag_help(i, "write the guide out, with a net for the parameters of `%s`; or declare `plate %s of %s` where it is inside", site->name, a, b);
+  return false;
 }
 static uint32_t open_plates(Writer *w, AxisSet plates) {
   uint32_t n = 0;
@@ -40,10 +51,10 @@ static void close_plates(Writer *w, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) fputs("  }\n", w->out);
 }
 static void write_param(Writer *w, const Site *site, Name name, const char *type, uint32_t rank, const uint32_t *dim, const char *start) {
-  Name plate = innermost(w->c, site->shape->axes);
+  int32_t plate = innermost(w->c, site->shape->axes);
   fprintf(w->out, "  param %s: %s", name, type);
   write_dims(w->out, rank, dim);
-  if (plate) fprintf(w->out, " for each %s", plate);
+  if (plate >= 0) fprintf(w->out, " for each %s", w->c->g->axis.at[plate].name);
   if (start) fprintf(w->out, " = %s", start);
   fputc('\n', w->out);
 }
@@ -78,7 +89,11 @@ static void write_normal(Writer *w, const Site *site) {
   write_param(w, site, name_printf("%s_scale", word), "positive", rank, dim, "0.5");
   fprintf(w->out, "  %s ~ transformed(Normal(%s_location, %s_scale), %s)\n", site->name, word, word, write_onto(w, site, false));
 }
-static bool support_moves(const DistValue *d) { return d->decl->as.dist.support->params.n > 0; }
+static bool parameters_move_support(const DistValue *d) {
+  for (uint32_t k = 0; k < d->nargs; k++)
+    if (dist_is_end(d, k)) return true;
+  return false;
+}
 static bool write_family(Writer *w, const Site *site) {
   const DistValue *d = &site->dist;
   int form = form_for_guide(d);
@@ -143,6 +158,7 @@ static bool write_guide(Writer *w, const Program *model, bool correlated) {
   for (uint32_t i = 0; i < model->sites.n; i++) {
     const Site *site = model->sites.at[i];
     if (site->observed) continue;
+    if (!has_parameters(c, site)) return false;
     if (correlated && !is_continuous(c, site, "fullrank")) return false;
     if (correlated) {                                       /* all of the same plates, at the first of them */
       VEC(Site *) group = {0};
@@ -159,7 +175,7 @@ static bool write_guide(Writer *w, const Program *model, bool correlated) {
       continue;
     }
     uint32_t n = open_plates(w, site->shape->axes);
-    bool own = !site->dist.flow && !site->dist.mixture && !site->autoregressive && !support_moves(&site->dist);
+    bool own = !site->dist.flow && !site->dist.mixture && !site->autoregressive && !parameters_move_support(&site->dist);
     if (site->range.whole && !own) {
       diag_help(diag_at(c->diag, E0511, site->span, "`meanfield` has no family for `%s`", site->name), "write the guide out");
       return false;
@@ -207,7 +223,7 @@ Program *autoguide(Checker *c, const Decl *d) {
   free(body), free(functions);
   if (!ok) return NULL;
   const Source *source = source_add(c->t->sources, name_printf("<%s(%s)>", word, p.as.program->name), text_of(c, whole, n), n, true);
-  Module *m = module_add(c, NULL, ast_parse(c->arena, source, c->diag));
+  Module *m = module_add(c, name_of(source->path), ast_parse(c->arena, source, c->diag));
   m->parent = c->main;
   const Decl *made = module_decl(m, d->name);
   if (!made) BUG("the text of guide `%s` has no guide", d->name);

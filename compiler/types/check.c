@@ -512,11 +512,9 @@ static void check_goal(Checker *c, const StepDecl *step) {
       if (v.kind != V_BAD) diag_help(diag_at(c->diag, E0603, e->span, "a step trains programs or instances of nets, and this is %s", value_kind_text(v)), "name the programs whose parameters it updates: `over p, q`");
       continue;
     }
-    size_t n = strlen(prefix);
     bool any = false;
     for (uint32_t k = 0; k < c->t->params.n; k++) {
-      const char *path = c->t->params.at[k].svi.name;
-      if (strncmp(path, prefix, n) == 0 && path[n] == '.' && !c->t->params.at[k].svi.state) {
+      if (name_inside(c->t->params.at[k].svi.name, prefix) && !c->t->params.at[k].svi.state) {
         int32_t id = (int32_t)k;
         vec_push(c->arena, &info.params, id);
         any = true;

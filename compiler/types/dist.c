@@ -480,6 +480,30 @@ static Val member_value(Checker *c, const DistValue *d, Name name, Val x, const 
   return vector ? from_axes(c, d, &m, v) : v;
 }
 
+/* ---- its parts */
+uint32_t dist_values(const DistValue *d, Val *out) {
+  const Val more[] = {d->mixture ? d->log_weight : NO_VAL, d->flow ? d->flow->out : NO_VAL, d->flow ? d->flow->log_det : NO_VAL,
+                      d->flow ? d->flow->back : NO_VAL, d->flow ? d->flow->back_log_det : NO_VAL};
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < d->nargs; k++) out[n++] = d->arg[k];
+  for (uint32_t k = 0; k < LEN(more); k++) if (more[k] != NO_VAL) out[n++] = more[k];
+  return n;
+}
+Span dist_value_span(const DistValue *d, uint32_t k) { return k < d->nargs && d->where[k].end ? d->where[k] : d->span; }
+
+/* ---- ends of a support */
+static bool mentions(const Expr *e, Name name) {
+  if (e->kind == EX_NAME) return e->as.name == name;
+  if (e->kind == EX_OP) return mentions(e->as.op.a, name) || (e->as.op.b && mentions(e->as.op.b, name));
+  return e->kind != EX_NUMBER;                              /* of anything else: it may */
+}
+bool dist_is_end(const DistValue *d, uint32_t k) {
+  const Exprs *ends = &d->decl->as.dist.support->params;
+  for (uint32_t i = 0; i < ends->n; i++)
+    if (d->form >= 0 || mentions(ends->at[i], d->decl->as.dist.params.at[k].name)) return true;
+  return false;
+}
+
 Val dist_value_of(Checker *c, const DistValue *d, Name member, Val x, const Shape *event) { return member_value(c, d, member, x, event); }
 Val dist_member(Typed *t, Graph *g, const DistValue *d, const char *member, Val x, const Shape *event, uint32_t draw) {
   Checker *c = t->check;

@@ -221,8 +221,9 @@ static void must_be_drawn(Checker *c, const Site *site, Span at) {
 
 static bool needs_site(Checker *c, const Site *site, const Site *other) {
   if (other == site) return false;
-  for (uint32_t i = 0; i < site->dist.nargs; i++)
-    if (reads_variable(c, site->dist.arg[i], other->name)) return true;
+  Val part[DIST_VALUES];
+  for (uint32_t i = 0, n = dist_values(&site->dist, part); i < n; i++)
+    if (reads_variable(c, part[i], other->name)) return true;
   return false;
 }
 

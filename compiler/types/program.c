@@ -242,14 +242,12 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   site->dist = *v.as.dist;
   uint32_t rank, dim[DIM_MAX];
   if (!dist_event(c, &site->dist, v.span, &rank, dim)) return;
-  AxisSet have = 0;
-  for (uint32_t k = 0; k < site->dist.nargs; k++) have |= shape_of(c->g, site->dist.arg[k])->axes;
-  if (site->dist.mixture) have |= shape_of(c->g, site->dist.log_weight)->axes;
-  if (have & ~c->plates) {
-    AxisSet more = have & ~c->plates;
-    uint32_t who = 0;
-    while (!(shape_of(c->g, site->dist.arg[who])->axes & more)) who++;
-    DiagItem *i = diag_at(c->diag, E0402, site->dist.where[who].end ? site->dist.where[who] : v.span, "`%s` is drawn %s, and this differs %s", name, each_text(c, c->plates), each_text(c, more));
+  Val part[DIST_VALUES];
+  uint32_t parts = dist_values(&site->dist, part);
+  for (uint32_t k = 0; k < parts; k++) {
+    AxisSet more = shape_of(c->g, part[k])->axes & ~c->plates;
+    if (!more) continue;
+    DiagItem *i = diag_at(c->diag, E0402, dist_value_span(&site->dist, k), "`%s` is drawn %s, and this differs %s", name, each_text(c, c->plates), each_text(c, more));
     diag_label(i, target->span, "drawn %s", each_text(c, c->plates));
     links_label(c, i, c->plates);
     for (uint32_t a = 0; a < c->g->axis.n; a++)
@@ -264,9 +262,9 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
       return;
     }
   } else {
-    for (uint32_t k = 0; k < site->dist.nargs; k++)
-      if (reads_variable(c, site->dist.arg[k], name)) {
-        DiagItem *i = diag_at(c->diag, E0406, site->dist.where[k].end ? site->dist.where[k] : v.span, "`%s` needs its own value", name);
+    for (uint32_t k = 0; k < parts; k++)
+      if (reads_variable(c, part[k], name)) {
+        DiagItem *i = diag_at(c->diag, E0406, dist_value_span(&site->dist, k), "`%s` needs its own value", name);
         diag_label(i, target->span, "this site");
         diag_note(i, "a density of `%s` given `%s` itself is no model of it", name, name);
         if (rank) diag_help(i, "if each coordinate depends on the earlier ones only, write `%s ~ autoregressive %s`", name, source_words(c, v.span));
@@ -433,11 +431,6 @@ static Val prior_density(Checker *c, const DistValue *prior, Val value, Range ra
   return lp == NO_VAL ? NO_VAL : sum_event(c, lp);
 }
 
-static bool path_inside(const char *path, const char *outer) {
-  size_t n = strlen(outer);
-  return strncmp(path, outer, n) == 0 && path[n] == '.';
-}
-
 static void run_param(Checker *c, Scope *s, const Stmt *st, bool state) {
   TypeInfo t;
   Name name = st->as.param.name;
@@ -505,7 +498,7 @@ static void run_param(Checker *c, Scope *s, const Stmt *st, bool state) {
     Value d = eval(c, s, st->as.param.prior);
     if (d.kind == V_DIST) made->prior = prior_density(c, d.as.dist, value, t.range, info.shape, name, d.span, st->as.param.name_span);
     else if (d.kind != V_BAD) diag_help(diag_at(c->diag, E0302, d.span, "a prior is a distribution, and this is %s", value_kind_text(d)), "an initial value is written `= %s`", source_words(c, d.span));
-  } else if (c->program && c->program->prior && !state && made->prior == NO_VAL && path_inside(made->svi.name, c->program->name)) {
+  } else if (c->program && c->program->prior && !state && made->prior == NO_VAL && name_inside(made->svi.name, c->program->name)) {
     made->prior = prior_density(c, c->program->prior, value, t.range, info.shape, name_of(made->svi.name), c->program->prior_span, st->as.param.name_span);
   }
   define(c, s, &target, &none, v_node(value, st->as.param.name_span));
@@ -519,7 +512,7 @@ static void run_prior(Checker *c, Scope *s, const Stmt *st) {
   }
   if (c->program->prior) { diag_label(diag_at(c->diag, E0209, st->span, "a second prior for all parameters of `%s`", c->program->name), c->program->prior_span, "the first"); return; }
   for (uint32_t i = 0; i < c->t->params.n; i++)
-    if (path_inside(c->t->params.at[i].svi.name, c->program->name) && !c->t->params.at[i].svi.state) {
+    if (name_inside(c->t->params.at[i].svi.name, c->program->name) && !c->t->params.at[i].svi.state) {
       diag_help(diag_label(diag_at(c->diag, E0404, st->span, "the prior of all parameters comes after a parameter"), c->t->params.at[i].span, "this one would be without it"), "write `param ~ ...` first in the program");
       return;
     }

@@ -167,6 +167,11 @@ bool   types_pairs_apart(const Typed *t, Val v, AxisSet beside, Span at);
  * nodes of `g`, in `g`.  `rows` are the axes the value must have (plates and particles of the draw).  NO_VAL: it has no such member. */
 Val  dist_member(Typed *t, Graph *g, const DistValue *d, const char *member, Val x, const Shape *event, uint32_t draw);
 Val  dist_kl    (Typed *t, Graph *g, const DistValue *a, const DistValue *b, const Shape *event);   /* NO_VAL: no closed form known */
+/* What a distribution is made of: its arguments, a mixture's weight, what transforms make of x and of y. */
+enum { DIST_VALUES = 8 + 1 + 4 };
+uint32_t dist_values(const DistValue *d, Val *out);
+Span dist_value_span(const DistValue *d, uint32_t k);
+bool dist_is_end(const DistValue *d, uint32_t k);  /* does argument k set an end of the support, as in Uniform(lo, hi)? */
 bool dist_has_kl(const DistValue *a, const DistValue *b);
 Name dist_title (const DistValue *d);              /* "Normal", "mixture of Normal" */
 #endif

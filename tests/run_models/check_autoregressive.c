@@ -3,35 +3,12 @@
  *
  * Draws are counted: the chi-square of N counts with d degrees of freedom must be within four of its standard deviations,
  * sqrt(2 d).  A draw from 0 alone, or one turn too few, is far outside. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
 enum { DRAWS = 60000 };
-typedef struct { const char *options; double exact; } Width;
-static const Width widths[] = {{"--precision f64", 1e-9}, {"", 2e-5}};
-enum { WIDTHS = sizeof widths / sizeof *widths };
-static const Width *width;
+const Width widths[WIDTHS] = {{"--precision f64", 1e-9}, {"", 2e-5}};
 
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("autoregressive");
-}
-static void tear_down(void) { work_end(); }
-
-static void start(const char *model, int i) {
-  width = &widths[i];
-  work_compile(model, "m", width->options);
-  work_run("./m train --data d.npz --steps 0 --quiet");
-}
-
-static void is_exactly(double got, double want, const char *what) {
-  ck_assert_msg(fabs(got - want) <= width->exact * (1 + fabs(want)), "%s is %.12g and should be %.12g", what, got, want);
-}
-static void is_about(double got, double se, double want, double largest_se, const char *what) {
+static void is_estimated(double got, double se, double want, double largest_se, const char *what) {
   ck_assert_msg(se > 0 && se <= largest_se, "%s: the standard error is %g, of %g allowed", what, se, largest_se);
   ck_assert_msg(fabs(got - want) <= 4 * se, "%s is %.9g +- %.2g and should be %.9g", what, got, se, want);
 }
@@ -116,7 +93,7 @@ START_TEST(a_belief_network_is_what_enumeration_says) {
     data_put("many.npz", &(SviArray){.name = (char *)(uintptr_t)"x", .type = SVI_U8, .rank = 2, .dim = {20000, 3}, .bytes = bits}, 1);
     free(bits);
     Report drawn = report_of(work_eval(inside ? "./m eval --data many.npz --quiet --json --only drawn --set inside=1" : "./m eval --data many.npz --quiet --json --only drawn"), "drawn");
-    is_about(drawn.value, drawn.se, mean, 0.03, "the mean of x as a number");
+    is_estimated(drawn.value, drawn.se, mean, 0.03, "the mean of x as a number");
   }
 }
 END_TEST
@@ -226,10 +203,10 @@ START_TEST(gradients_pass_through_the_draws) {
     double want = slope(chain_value, chain, k) * by[k];
     snprintf(name, sizeof name, "chain.%s", names[k]);
     double got = mean_gradient("path", name, 0, &se);
-    is_about(got, se, want, 0.02, "through the draws of a chain");
+    is_estimated(got, se, want, 0.02, "through the draws of a chain");
     snprintf(name, sizeof name, "scored.%s", names[k]);
     got = mean_gradient("score", name, 0, &se);
-    is_about(got, se, want, 0.2, "by the scores of a chain");
+    is_estimated(got, se, want, 0.2, "by the scores of a chain");
   }
   const double bits[12] = {0.2, -0.4, 0.1, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7};
   for (int k = 0; k < 12; k++) {
@@ -238,7 +215,7 @@ START_TEST(gradients_pass_through_the_draws) {
     ck_assert_msg(fabs(got - want) < 1e-5, "enumerated: element %d is %.9g and should be %.9g", k, got, want);
     if (k >= 3 && (k - 3) / 3 >= (k - 3) % 3) continue;      /* masked */
     got = mean_gradient("draws", k < 3 ? "drawn.b" : "drawn.W", k < 3 ? k : k - 3, &se);
-    is_about(got, se, want, 0.01, "by the scores of bits");
+    is_estimated(got, se, want, 0.01, "by the scores of bits");
     got = mean_gradient("darn", k < 3 ? "bent.b" : "bent.W", k < 3 ? k : k - 3, &se);
     ck_assert_msg(fabs(got - want) < 0.2, "darn: element %d is %.9g, and the exact one %.9g", k, got, want);
   }
@@ -246,18 +223,10 @@ START_TEST(gradients_pass_through_the_draws) {
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("autoregressive");
-  TCase *t = tcase_create("compiled");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+static void add(TCase *t) {
   tcase_add_loop_test(t, a_belief_network_is_what_enumeration_says, 0, WIDTHS);
   tcase_add_loop_test(t, draws_are_as_likely_as_their_densities_say, 0, WIDTHS);
   tcase_add_loop_test(t, gradients_pass_through_the_draws, 0, WIDTHS);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("autoregressive", add); }

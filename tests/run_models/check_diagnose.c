@@ -1,34 +1,18 @@
 /* What a trainer says of its guide and its gradients, on models where the answer is known by analysis. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
-static const char *const widths[] = {"--precision f64", ""};
-enum { WIDTHS = sizeof widths / sizeof *widths };
+const Width widths[WIDTHS] = {{"--precision f64", 1e-12}, {"", 2e-6}};
 static const double log_2pi = 1.8378770664093453;
-
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("diagnose");
-}
-static void tear_down(void) { work_end(); }
 
 static void put(const char *name, const double *x, uint64_t rows, uint64_t columns) {
   data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)name, .type = SVI_F64, .rank = columns ? 2 : 1, .dim = {rows, columns}, .bytes = x}, 1);
-}
-static void start(const char *model, int width) {
-  work_compile(model, "m", widths[width]);
-  work_run("./m train --data d.npz --steps 0 --quiet");
 }
 static double number(const cJSON *j, const char *group, const char *name) {
   const cJSON *x = cJSON_GetObjectItemCaseSensitive(group ? cJSON_GetObjectItemCaseSensitive(j, group) : j, name);
   if (!cJSON_IsNumber(x)) work_fail("there is no number %s of %s", name, group ? group : "the whole");
   return x->valuedouble;
 }
-static void is_near(double got, double want, double allowed, const char *what) {
+static void is_within(double got, double want, double allowed, const char *what) {
   ck_assert_msg(fabs(got - want) <= allowed, "%s is %.9g and should be %.9g, give or take %.2g", what, got, want, allowed);
 }
 static const char *verdict(const cJSON *j) { return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "verdict")); }
@@ -46,17 +30,17 @@ START_TEST(the_posterior_itself_has_equal_weights) {
   put_points();
   start("narrow", _i);
   cJSON *j = work_eval("./m diagnose --data d.npz --quiet --json --to o.npz");
-  double exact = _i ? 2e-6 : 1e-12;
+  double exact = width->exact;
   ck_assert_str_eq(verdict(j), "good");
-  is_near(number(j, NULL, "rows"), POINTS, 0, "the number of rows");
-  is_near(number(j, NULL, "draws"), 1000, 0, "the number of draws");
-  is_near(number(j, "ess", "least"), 1, exact, "the least share");
-  is_near(number(j, "bound", "value"), number(j, "log_p", "value"), exact, "the bound");
+  is_within(number(j, NULL, "rows"), POINTS, 0, "the number of rows");
+  is_within(number(j, NULL, "draws"), 1000, 0, "the number of draws");
+  is_within(number(j, "ess", "least"), 1, exact, "the least share");
+  is_within(number(j, "bound", "value"), number(j, "log_p", "value"), exact, "the bound");
   Numbers k = work_read("o.npz", "k_hat"), p = work_read("o.npz", "log_p"), se = work_read("o.npz", "log_p.se");
   for (int i = 0; i < POINTS; i++) {
     ck_assert_msg(isinf(k.at[i]) && k.at[i] < 0, "k-hat of row %d is %g", i, k.at[i]);
-    is_near(p.at[i], log_p[i], 4 * exact, "log p of a row");
-    is_near(se.at[i], 0, exact, "its error");
+    is_within(p.at[i], log_p[i], 4 * exact, "log p of a row");
+    is_within(se.at[i], 0, exact, "its error");
   }
 }
 END_TEST
@@ -78,17 +62,17 @@ START_TEST(tails_have_the_shape_they_should) {
     }
     double mean = sum / POINTS, sd = sqrt(squares / POINTS - mean * mean);
     ck_assert_str_eq(verdict(j), rows[r].verdict);
-    is_near(number(j, "k_hat", "above_0.7"), 1 - below / POINTS, 1e-9, "the share of rows above 0.7");
+    is_within(number(j, "k_hat", "above_0.7"), 1 - below / POINTS, 1e-9, "the share of rows above 0.7");
     if (k > 0) {
-      is_near(mean, (190 * k + 5) / 200, 4 * sd / sqrt(POINTS), "the mean k-hat");
-      is_near(sd, (1 + k) / sqrt(190), 0.4 * (1 + k) / sqrt(190), "its spread");      /* four errors of a standard deviation of 60 */
+      is_within(mean, (190 * k + 5) / 200, 4 * sd / sqrt(POINTS), "the mean k-hat");
+      is_within(sd, (1 + k) / sqrt(190), 0.4 * (1 + k) / sqrt(190), "its spread");      /* four errors of a standard deviation of 60 */
     } else ck_assert_msg(mean < -0.7 && mean > -1.1, "bounded weights have k-hat %g", mean);
     if (k < 0.5) {      /* E[w]^2 / E[w^2]; the error of the mean share is below a hundredth */
-      is_near(p, (1 - 2 * k) / (1 - k) / (1 - k), 0.01, "the effective share");
-      is_near(apart, 0, 4 * sqrt(se), "log p");
+      is_within(p, (1 - 2 * k) / (1 - k) / (1 - k), 0.01, "the effective share");
+      is_within(apart, 0, 4 * sqrt(se), "log p");
       ck_assert_msg(sqrt(se) < 0.005, "the error of log p is %g", sqrt(se));
       snprintf(line, sizeof line, "./m eval --data d.npz --quiet --json --only share --set narrow=%.17g", log(1 - k) / 2);
-      is_near(report_of(work_eval(line), "share").value, (1 - 2 * k) / (1 - k) / (1 - k), 0.02, "the report of the effective share");
+      is_within(report_of(work_eval(line), "share").value, (1 - 2 * k) / (1 - k) / (1 - k), 0.02, "the report of the effective share");
     }
   }
 }
@@ -101,10 +85,10 @@ START_TEST(discrete_latents_have_weights_too) {
   put("x", ones, 30, 0);
   start("binary_latent", _i);
   cJSON *j = work_eval("./m diagnose --data d.npz --quiet --json --count 2000");
-  is_near(number(j, "log_p", "value"), -0.8915981193, 4 * number(j, "log_p", "drawing_se"), "log p");
+  is_within(number(j, "log_p", "value"), -0.8915981193, 4 * number(j, "log_p", "drawing_se"), "log p");
   ck_assert(number(j, "log_p", "drawing_se") < 1e-3);
-  is_near(number(j, "bound", "value"), -0.8990334675, 4 * number(j, "bound", "se"), "the bound");
-  is_near(number(j, "k_hat", "rows"), 0, 0, "rows with a tail");
+  is_within(number(j, "bound", "value"), -0.8990334675, 4 * number(j, "bound", "se"), "the bound");
+  is_within(number(j, "k_hat", "rows"), 0, 0, "rows with a tail");
   ck_assert_str_eq(verdict(j), "good");
 }
 END_TEST
@@ -154,16 +138,16 @@ START_TEST(a_signal_has_its_noise) {
   put("x", x, N, 0);
   start("linear_gaussian", _i);
   work_run("./m gradients --data d.npz --quiet --count %d --to g.npz", DRAWS);
-  is_near(work_read("g.npz", "path:a.m.snr").at[0], ratio, allowed, "signal to noise");
+  is_within(work_read("g.npz", "path:a.m.snr").at[0], ratio, allowed, "signal to noise");
   char line[200];
   snprintf(line, sizeof line, "./m gradients --data d.npz --quiet --count %d --json", DRAWS);
   cJSON *path = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(work_eval(line), "steps"), "path");
   double m = number(path, "a.m", "norm"), s = number(path, "a.ls", "norm"), m_se = number(path, "a.m", "norm_se"), s_se = number(path, "a.ls", "norm_se");
-  is_near(number(path, "a.m", "signal_to_noise"), ratio, allowed, "signal to noise");
-  is_near(m, 7.5, 4 * m_se, "the norm of the mean");
-  is_near(number(path, "a", "norm"), sqrt(m * m + s * s), 1e-9, "the norm for the whole program");
-  is_near(number(path, "a", "signal_to_noise"), sqrt((m * m + s * s - m_se * m_se - s_se * s_se) / (m_se * m_se + s_se * s_se) / DRAWS), 1e-9, "its signal to noise");
-  is_near(number(path, "a", "elements"), 2, 0, "its elements");
+  is_within(number(path, "a.m", "signal_to_noise"), ratio, allowed, "signal to noise");
+  is_within(m, 7.5, 4 * m_se, "the norm of the mean");
+  is_within(number(path, "a", "norm"), sqrt(m * m + s * s), 1e-9, "the norm for the whole program");
+  is_within(number(path, "a", "signal_to_noise"), sqrt((m * m + s * s - m_se * m_se - s_se * s_se) / (m_se * m_se + s_se * s_se) / DRAWS), 1e-9, "its signal to noise");
+  is_within(number(path, "a", "elements"), 2, 0, "its elements");
   Ran r = work_run("./m gradients --data d.npz --quiet --count 10");
   ck_assert_msg(strstr(r.out, "signal/sd") && strstr(r.out, "\n  a.m "), "%s", r.out);
 }
@@ -176,10 +160,10 @@ START_TEST(units_are_counted_both_ways) {
   start("units", _i);
   cJSON *j = work_eval("./m eval --data d.npz --quiet --json");
   double exact = _i ? 1e-5 : 1e-9, kl = 0.5 + 0.5 * 0.0025 + log(2) + 0.125 - 0.5;
-  is_near(report_of(j, "units").value, 1, 0, "units whose mean follows the data");
-  is_near(report_of(j, "units_kl").value, 2, 0, "units that cost something");
-  is_near(report_of(j, "sent").value, kl, exact, "the rate");
-  is_near(report_of(j, "kl_z").value, kl, exact, "the divergence of z");
+  is_within(report_of(j, "units").value, 1, 0, "units whose mean follows the data");
+  is_within(report_of(j, "units_kl").value, 2, 0, "units that cost something");
+  is_within(report_of(j, "sent").value, kl, exact, "the rate");
+  is_within(report_of(j, "kl_z").value, kl, exact, "the divergence of z");
   /* E[-log p(x | z)] = sum_i (log 2 pi + E (x_i - z_i)^2) / 2, from one draw a row */
   double sum = 0, squares = 0;
   for (int seed = 1; seed <= 60; seed++) {
@@ -188,17 +172,13 @@ START_TEST(units_are_counted_both_ways) {
     double v = report_of(work_eval(line), "lost").value;
     sum += v / 60, squares += v * v / 60;
   }
-  is_near(sum, log_2pi + (1 + 1 + 0.95 * 0.95) / 2, 4 * sqrt((squares - sum * sum) / 59), "the distortion");
+  is_within(sum, log_2pi + (1 + 1 + 0.95 * 0.95) / 2, 4 * sqrt((squares - sum * sum) / 59), "the distortion");
   /* p(x) = N(0, 2) for each of the two */
-  is_near(report_of(j, "nll").value, log_2pi + log(2) + 2. / 4, 0.1, "-log p");
+  is_within(report_of(j, "nll").value, log_2pi + log(2) + 2. / 4, 0.1, "-log p");
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("diagnose");
-  TCase *t = tcase_create("compiled");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+static void add(TCase *t) {
   tcase_add_loop_test(t, the_posterior_itself_has_equal_weights, 0, WIDTHS);
   tcase_add_loop_test(t, tails_have_the_shape_they_should, 0, WIDTHS);
   tcase_add_loop_test(t, discrete_latents_have_weights_too, 0, WIDTHS);
@@ -206,10 +186,6 @@ int main(void) {
   tcase_add_test(t, there_is_nothing_to_diagnose);
   tcase_add_loop_test(t, a_signal_has_its_noise, 0, WIDTHS);
   tcase_add_loop_test(t, units_are_counted_both_ways, 0, WIDTHS);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("diagnose", add); }

@@ -3,33 +3,12 @@
  * Bounds and gradients that are estimated from draws must agree within four of their own standard errors, which must be
  * small themselves; what is analytic must agree to rounding.  Every case is run in double and in single precision.  Seeds
  * are fixed: a case passes or fails once and for all. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
 enum { ROWS = 100000 };
-typedef struct { const char *options; double exact; } Width;
-static const Width widths[] = {{"--precision f64", 1e-9}, {"", 2e-5}};
-enum { WIDTHS = sizeof widths / sizeof *widths };
-static const Width *width;
-
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("models");
-}
-static void tear_down(void) { work_end(); }
+const Width widths[WIDTHS] = {{"--precision f64", 1e-9}, {"", 2e-5}};
 
 /* ---- data */
-static void put_constant(const char *name, double value, uint64_t rows) {
-  double *x = calloc(rows, sizeof *x);
-  for (uint64_t i = 0; i < rows; i++) x[i] = value;
-  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)name, .type = SVI_F64, .rank = 1, .dim = {rows}, .bytes = x}, 1);
-  free(x);
-}
-
 static void put_bits(uint64_t rows, uint64_t columns) {
   uint8_t *x = calloc(rows * columns, 1);
   uint64_t s = 88172645463325252u;
@@ -44,28 +23,6 @@ static void put_bits(uint64_t rows, uint64_t columns) {
   free(x);
 }
 
-/* Compiles, and writes the first values of the parameters to run/last.safetensors. */
-static void start(const char *model, int i) {
-  width = &widths[i];
-  work_compile(model, "m", width->options);
-  work_run("./m train --data d.npz --steps 0 --quiet");
-}
-
-static Report eval(const char *report, const char *more) {
-  char line[500];
-  snprintf(line, sizeof line, "./m eval --data d.npz --quiet --json --only %s %s", report, more);
-  return report_of(work_eval(line), report);
-}
-
-static void is_exactly(double got, double want, const char *what) {
-  ck_assert_msg(fabs(got - want) <= width->exact * (1 + fabs(want)), "%s is %.12g and should be %.12g", what, got, want);
-}
-
-/* Within four standard errors, of which the largest allowed is told. */
-static void is_about(Report got, double want, double largest_se, const char *what) {
-  ck_assert_msg(got.se > 0 && got.se <= largest_se, "%s: the standard error is %g, of %g allowed", what, got.se, largest_se);
-  ck_assert_msg(fabs(got.value - want) <= 4 * got.se + width->exact, "%s is %.9g +- %.2g and should be %.9g", what, got.value, got.se, want);
-}
 
 /* ---- z ~ N(0, 1), x ~ N(2 z + 1, 1/4), x = 3 */
 START_TEST(bounds_of_a_linear_gaussian) {
@@ -388,11 +345,16 @@ START_TEST(generated_code_agrees_with_the_evaluator) {
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("models");
-  TCase *t = tcase_create("compiled");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+/* ---- softmax(l) and l */
+START_TEST(a_softmax_is_a_simplex) {
+  static const char *const apart[] = {"a", "b", "c", "d"};
+  put_constant("x", 0.7, 10);
+  start("softmax", _i);
+  for (size_t i = 0; i < sizeof apart / sizeof *apart; i++) is_exactly(eval(apart[i], "").value, 0, apart[i]);
+}
+END_TEST
+
+static void add(TCase *t) {
   tcase_add_loop_test(t, bounds_of_a_linear_gaussian, 0, WIDTHS);
   tcase_add_loop_test(t, the_exact_posterior_has_no_gap, 0, WIDTHS);
   tcase_add_loop_test(t, a_weight_of_one_is_the_bound_itself, 0, WIDTHS);
@@ -411,12 +373,9 @@ int main(void) {
   tcase_add_loop_test(t, threads_and_resuming_change_nothing, 0, WIDTHS);
   tcase_add_loop_test(t, families_have_their_moments, 0, WIDTHS);
   tcase_add_loop_test(t, draws_have_their_gradients, 0, WIDTHS);
+  tcase_add_loop_test(t, a_softmax_is_a_simplex, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("models", add); }

@@ -1,28 +1,10 @@
 /* Optimisers and schedules of compiled models, against steps worked out by hand and minima known by analysis. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
-typedef struct { const char *options; double exact; } Width;
-static const Width widths[] = {{"--precision f64", 1e-9}, {"", 3e-6}};
-enum { WIDTHS = sizeof widths / sizeof *widths };
-
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("optimisers");
-}
-static void tear_down(void) { work_end(); }
+const Width widths[WIDTHS] = {{"--precision f64", 1e-9}, {"", 3e-6}};
 
 static void column(const char *path, const char *name, const double *x, uint64_t rows, uint64_t columns) {
   data_put(path, &(SviArray){.name = (char *)(uintptr_t)name, .type = SVI_F64, .rank = columns ? 2 : 1, .dim = {rows, columns}, .bytes = x}, 1);
-}
-static void put_constant(double value, uint64_t rows) {
-  double x[100];
-  for (uint64_t i = 0; i < rows; i++) x[i] = value;
-  column("d.npz", "x", x, rows, 0);
 }
 
 /* Compiles a text. */
@@ -36,10 +18,6 @@ static double parameter(const char *run, const char *name) {
   char path[200];
   snprintf(path, sizeof path, "%s/last.safetensors", run);
   return work_read(path, name).at[0];
-}
-
-static void is_close(double got, double want, double allowed, const char *what) {
-  ck_assert_msg(fabs(got - want) <= allowed * (1 + fabs(want)), "%s: %.12g and should be %.12g", what, got, want);
 }
 
 /* ---- x = 3 and a begins at 0.5: the loss (x - a)^2 / 2 has gradient a - 3 */
@@ -60,7 +38,7 @@ START_TEST(steps_are_by_hand) {
     {"adagrad(lr: 0.5)",                                         {0.999999998, 1.31234752099, 1.5455041129},      NAN},
     {"adagrad(lr: 0.5, clip: 1, average: 0.999)",                {0.999999995, 1.35355338309, 1.64222851602},     1.51921597681},
   };
-  put_constant(3, 4);
+  put_constant("x", 3, 4);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char text[600];
     snprintf(text, sizeof text,
@@ -69,10 +47,10 @@ START_TEST(steps_are_by_hand) {
     compile_text(text, widths[_i].options);
     for (int t = 1; t <= 3; t++) {
       work_run("./m train --data d.npz --steps %d --quiet --out r", t);
-      is_close(parameter("r", "p.a"), rows[i].after[t - 1], widths[_i].exact, rows[i].optimizer);
+      is_near(parameter("r", "p.a"), rows[i].after[t - 1], widths[_i].exact, rows[i].optimizer);
     }
     ck_assert(work_has("r/last.safetensors", "average:p.a") == !isnan(rows[i].average));
-    if (!isnan(rows[i].average)) is_close(parameter("r", "average:p.a"), rows[i].average, widths[_i].exact, rows[i].optimizer);
+    if (!isnan(rows[i].average)) is_near(parameter("r", "average:p.a"), rows[i].average, widths[_i].exact, rows[i].optimizer);
   }
 }
 END_TEST
@@ -92,7 +70,7 @@ START_TEST(schedules_are_by_hand) {
     {"decay(1, 0.5, every: 3 steps)",               3 * 1 + 3 * 0.5 + 3 * 0.25 + 0.125},
     {"decay(8, 0.25, every: 1 epochs)",             4 * 8 + 4 * 2 + 2 * 0.5},
   };
-  put_constant(0, 8);
+  put_constant("x", 0, 8);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     for (int of_rate = 0; of_rate <= 1; of_rate++) {
       char text[600];
@@ -101,7 +79,7 @@ START_TEST(schedules_are_by_hand) {
                "minimize w * E[p](p.h)\ntrain { optimizer: sgd(lr: %s), batch: 2 }\n", of_rate ? "1" : rows[i].schedule, of_rate ? rows[i].schedule : "1");
       compile_text(text, widths[_i].options);
       work_run("./m train --data d.npz --steps 10 --quiet --out r");
-      is_close(-parameter("r", "p.a"), rows[i].sum, widths[_i].exact, rows[i].schedule);
+      is_near(-parameter("r", "p.a"), rows[i].sum, widths[_i].exact, rows[i].schedule);
     }
 }
 END_TEST
@@ -123,8 +101,8 @@ START_TEST(a_curved_valley_is_followed) {
     compile_text(text, widths[_i].options);
     Ran r = work_run("./m train --data d.npz --out r");
     ck_assert_msg(strstr(r.err, "converged after step") != NULL, "%s", r.err);
-    is_close(parameter("r", "p.a"), 1, _i ? 1e-2 : 1e-8, "a");
-    is_close(parameter("r", "p.b"), 1, _i ? 2e-2 : 2e-8, "b");
+    is_near(parameter("r", "p.a"), 1, _i ? 1e-2 : 1e-8, "a");
+    is_near(parameter("r", "p.b"), 1, _i ? 2e-2 : 2e-8, "b");
     int steps = atoi(strstr(r.err, "converged after step") + 20);
     ck_assert_msg(steps > 5 && steps <= rows[i].most, "%d steps with a history of %d", steps, rows[i].history);
   }
@@ -165,14 +143,14 @@ START_TEST(rows_take_part) {
   ck_assert_msg(strstr(r.err, "converged after step") != NULL, "%s", r.err);
   Numbers z = work_read("r/last.safetensors", "p.z");
   ck_assert_uint_eq(z.n, N);
-  for (int i = 0; i < N; i++) is_close(z.at[i], 2 * (x[i] - 1) / 4.25, _i ? 1e-2 : 1e-5, "the mode of a row");
+  for (int i = 0; i < N; i++) is_near(z.at[i], 2 * (x[i] - 1) / 4.25, _i ? 1e-2 : 1e-5, "the mode of a row");
 }
 END_TEST
 
 /* The draws stay as they are, so the minimum is that of a function: at the draws of step 1 the gradient vanishes there, and nowhere near
  * at others. */
 START_TEST(draws_are_held_fixed) {
-  put_constant(3, 50);
+  put_constant("x", 3, 50);
   compile_text("plate row\ndata x: real for each row\nmodel p for each row {\n  z ~ Normal(0, 1)\n  x ~ Normal(2 * z + 1, 0.5)\n}\n"
                "guide q for each row {\n  param m: real = 0\n  param s: positive = 1\n  z ~ Normal(m, s)\n}\n"
                "maximize sampled_elbo(p, q)\ntrain { optimizer: lbfgs, epochs: 100 }\n", widths[_i].options);
@@ -205,14 +183,14 @@ START_TEST(a_search_shrinks_from_what_is_not_finite) {
     double m = (lo + hi) / 2, slope = m * (a + b) - m * (1 - m * m) - (1 + m * m) * c;
     *(slope > 0 ? &hi : &lo) = m;
   }
-  is_close(parameter("r", "p.r"), lo, _i ? 1e-3 : 1e-6, "the correlation");
+  is_near(parameter("r", "p.r"), lo, _i ? 1e-3 : 1e-6, "the correlation");
 }
 END_TEST
 
 /* Steps that take turns: each has its own history, and the end is where none has anything to gain.  (a - b)^2 + (a - 1)^2 + (b + 1)^2 is
  * least at a = 1/3, b = -1/3. */
 START_TEST(steps_take_turns) {
-  put_constant(0, 4);
+  put_constant("x", 0, 4);
   compile_text("plate row\ndata x: real for each row\nmodel p for each row { param a: real = 5\n h = a\n x ~ Normal(0, 1) }\n"
                "guide q for each row { param b: real = 7\n h = b\n w ~ Normal(0, 1) }\n"
                "train {\n  optimizer: lbfgs, epochs: 200\n"
@@ -220,25 +198,25 @@ START_TEST(steps_take_turns) {
                "  step second: minimize E[p](E[q](square(p.h - q.h) + square(p.h - 1) + square(q.h + 1))) over q\n}\n", widths[_i].options);
   Ran r = work_run("./m train --data d.npz --print-hash --out r");
   ck_assert_msg(strstr(r.err, "converged after step") != NULL, "%s", r.err);
-  is_close(parameter("r", "p.a"),  1. / 3, _i ? 1e-3 : 1e-7, "a");
-  is_close(parameter("r", "q.b"), -1. / 3, _i ? 1e-3 : 1e-7, "b");
+  is_near(parameter("r", "p.a"),  1. / 3, _i ? 1e-3 : 1e-7, "a");
+  is_near(parameter("r", "q.b"), -1. / 3, _i ? 1e-3 : 1e-7, "b");
   work_run("./m train --data d.npz --steps 4 --quiet --out h");
   ck_assert_str_eq(work_run("./m train --data d.npz --quiet --print-hash --out h --resume").out, r.out);
 }
 END_TEST
 
 START_TEST(a_schedule_is_waited_for) {
-  put_constant(2, 4);
+  put_constant("x", 2, 4);
   compile_text("plate row\ndata x: real for each row\noption w = stages([0, 1], steps: [30, 1])\nmodel p for each row { param a: real = 0\n x ~ Normal(w * a, 1) }\n"
                "maximize log p\ntrain { optimizer: lbfgs, epochs: 100 }\n", widths[_i].options);
   Ran r = work_run("./m train --data d.npz --out r");
   ck_assert_msg(strstr(r.err, "converged after step 3") != NULL, "%s", r.err);
-  is_close(parameter("r", "p.a"), 2, _i ? 1e-3 : 1e-8, "a");
+  is_near(parameter("r", "p.a"), 2, _i ? 1e-3 : 1e-8, "a");
 }
 END_TEST
 
 START_TEST(what_lbfgs_cannot_take_is_told) {
-  put_constant(3, 10);
+  put_constant("x", 3, 10);
   compile_text("plate row\ndata x: real for each row\nmodel p for each row { param a: real = 0\n param s: real = 1\n x ~ Normal(a, exp(-exp(s))) }\n"
                "maximize log p\ntrain { optimizer: lbfgs }\n", "");
   static const struct { const char *more, *says; int code; } rows[] = {
@@ -250,18 +228,14 @@ START_TEST(what_lbfgs_cannot_take_is_told) {
     ck_assert_msg(strstr(r.err, rows[i].says) != NULL, "%s", r.err);
   }
   work_run("./m train --data d.npz --out r --quiet --batch 10 --steps 3");
-  put_constant(1e30, 10);
+  put_constant("x", 1e30, 10);
   Ran r = work_try("./m train --data d.npz --out r");
   ck_assert_int_eq(r.code, 4);
   ck_assert_msg(strstr(r.err, "the objective is not finite in step 1") != NULL, "%s", r.err);
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("optimisers");
-  TCase *t = tcase_create("compiled");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+static void add(TCase *t) {
   tcase_add_loop_test(t, steps_are_by_hand, 0, WIDTHS);
   tcase_add_loop_test(t, schedules_are_by_hand, 0, WIDTHS);
   tcase_add_loop_test(t, a_curved_valley_is_followed, 0, WIDTHS);
@@ -272,10 +246,6 @@ int main(void) {
   tcase_add_loop_test(t, steps_take_turns, 0, WIDTHS);
   tcase_add_loop_test(t, a_schedule_is_waited_for, 0, WIDTHS);
   tcase_add_test(t, what_lbfgs_cannot_take_is_told);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("optimisers", add); }

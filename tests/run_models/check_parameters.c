@@ -4,12 +4,8 @@
  * and one for each row of the data.  They start where the model says, keep their constraints while they are trained, train to the
  * same bits when resumed, and the generated code agrees with the evaluator and with differences.  What a row needs for that stands
  * in `kinds`; a row that is not there fails. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
+#include "cases.h"
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { DATA_ROWS = 40 };
 static const struct { const char *name; int own, stored; } rows[] = {      /* stored: of K = 3 */
@@ -44,16 +40,7 @@ static int kind_of(int row) {
   ck_abort_msg("support `%s` is in support.def and not in the table of this test", rows[row].name);
 }
 
-typedef struct { const char *options; double exact; } Width;
-static const Width widths[] = {{"--precision f64", 1e-8}, {"", 2e-5}};
-enum { WIDTHS = sizeof widths / sizeof *widths };
-
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("parameters");
-}
-static void tear_down(void) { work_end(); }
+const Width widths[WIDTHS] = {{"--precision f64", 1e-8}, {"", 2e-5}};
 
 static void put_data(void) {
   double y[DATA_ROWS];
@@ -220,18 +207,10 @@ START_TEST(a_prior_alone_ends_at_its_mode) {
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("parameters");
-  TCase *t = tcase_create("supports");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+static void add(TCase *t) {
   tcase_add_loop_test(t, all_supports_train, 0, WIDTHS);
   tcase_add_loop_test(t, transforms_in_a_model, 0, WIDTHS);
   tcase_add_loop_test(t, a_prior_alone_ends_at_its_mode, 0, WIDTHS);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("parameters", add); }

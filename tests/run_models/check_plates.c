@@ -3,44 +3,10 @@
  *
  * Known answers come from analysis (conjugate cases) or from sums written out here.  A minibatch is unbiased: with draws that do
  * not depend on the batch the mean of its gradients over all minibatches is the gradient of all rows, to rounding. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
-typedef struct { const char *options; double exact; } Width;
-static const Width widths[] = {{"--precision f64", 1e-9}, {"", 3e-5}};
-enum { WIDTHS = sizeof widths / sizeof *widths };
-static const Width *width;
+const Width widths[WIDTHS] = {{"--precision f64", 1e-9}, {"", 3e-5}};
 
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("plates");
-}
-static void tear_down(void) { work_end(); }
-
-static void compile(const char *model, int i) {
-  width = &widths[i];
-  work_compile(model, "m", width->options);
-}
-static void start(const char *model, int i) {
-  compile(model, i);
-  work_run("./m train --data d.npz --steps 0 --quiet");
-}
-static Report eval(const char *report, const char *more) {
-  char line[500];
-  snprintf(line, sizeof line, "./m eval --data d.npz --quiet --json --only %s %s", report, more);
-  return report_of(work_eval(line), report);
-}
-static void is_exactly(double got, double want, const char *what) {
-  ck_assert_msg(fabs(got - want) <= width->exact * (1 + fabs(want)), "%s is %.12g and should be %.12g", what, got, want);
-}
-static void is_about(Report got, double want, double largest_se, const char *what) {
-  ck_assert_msg(got.se > 0 && got.se <= largest_se, "%s: the standard error is %g, of %g allowed", what, got.se, largest_se);
-  ck_assert_msg(fabs(got.value - want) <= 4 * got.se + width->exact, "%s is %.9g +- %.2g and should be %.9g", what, got.value, got.se, want);
-}
 /* An objective's mean over draws, as `gradients` gives it. */
 static Report objective(const char *name) {
   char se[100];
@@ -426,11 +392,7 @@ START_TEST(ranges_depend_on_an_index) {
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("plates");
-  TCase *t = tcase_create("compiled");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+static void add(TCase *t) {
   tcase_add_loop_test(t, one_latent_for_all_rows, 0, WIDTHS);
   tcase_add_loop_test(t, bound_of_pairs, 0, WIDTHS);
   tcase_add_loop_test(t, evidence_of_pairs, 0, WIDTHS);
@@ -442,10 +404,6 @@ int main(void) {
   tcase_add_loop_test(t, kernels_of_draws, 0, WIDTHS);
   tcase_add_loop_test(t, average_divergence_is_marginal_and_information, 0, WIDTHS);
   tcase_add_loop_test(t, ranges_depend_on_an_index, 0, WIDTHS);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("plates", add); }

@@ -3,24 +3,10 @@
  * What can be computed without sampling (divergences in closed form, sums over outcomes, log p - log q under the exact posterior, the
  * estimator of one draw that is known) must agree to rounding; what is estimated from draws within four standard errors, which
  * must be small themselves.  Numbers with ten digits are of closed forms or quadratures.  All in double and in single precision. */
-#include "work.h"
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
 enum { ROWS = 50000 };
-typedef struct { const char *options; double exact; } Width;
-static const Width widths[] = {{"--precision f64", 1e-9}, {"", 2e-5}};
-enum { WIDTHS = sizeof widths / sizeof *widths };
-static const Width *width;
-
-static void failed(const char *text) { ck_abort_msg("%s", text); }
-static void set_up(void) {
-  work_on_fail = failed;
-  work_begin("systems");
-}
-static void tear_down(void) { work_end(); }
+const Width widths[WIDTHS] = {{"--precision f64", 1e-9}, {"", 2e-5}};
 
 /* ---- data */
 typedef struct { const char *name; const double *row; int size; } Column;      /* size > 1: a vector for each row */
@@ -36,19 +22,7 @@ static void put(const Column *c, int n, uint64_t rows, bool each) {
   data_put("d.npz", a, (size_t)n);
   for (int i = 0; i < n; i++) free((void *)(uintptr_t)a[i].bytes);
 }
-static void put_constant(const char *name, double value, uint64_t rows) { put(&(Column){name, &value, 1}, 1, rows, false); }
 
-/* Compiles, and writes the first values of the parameters to run/last.safetensors. */
-static void start(const char *model, int i) {
-  width = &widths[i];
-  work_compile(model, "m", width->options);
-  work_run("./m train --data d.npz --steps 0 --quiet");
-}
-static Report eval(const char *report, const char *more) {
-  char line[500];
-  snprintf(line, sizeof line, "./m eval --data d.npz --quiet --json --only %s %s", report, more);
-  return report_of(work_eval(line), report);
-}
 static double value(const char *report) { return eval(report, "").value; }
 /* One number for each row. */
 static Numbers score(const char *report) {
@@ -63,19 +37,10 @@ static Report gradient(const char *name, int element) {
 }
 static void gradients(int count, int seed) { work_run("./m gradients --data d.npz --quiet --count %d --seed %d --to g.npz", count, seed); }
 
-static void is_near(double got, double want, double error, const char *what) {
-  ck_assert_msg(fabs(got - want) <= error * (1 + fabs(want)), "%s is %.12g and should be %.12g", what, got, want);
-}
-static void is_exactly(double got, double want, const char *what) { is_near(got, want, width->exact, what); }
 static void is_for_each(const char *report, double want) {
   Numbers each = score(report);
   ck_assert_uint_gt(each.n, 0);
   for (uint64_t i = 0; i < each.n; i++) is_exactly(each.at[i], want, report);
-}
-/* Within four standard errors, of which the largest allowed is told. */
-static void is_about(Report got, double want, double largest_se, const char *what) {
-  ck_assert_msg(got.se > 0 && got.se <= largest_se, "%s: the standard error is %g, of %g allowed", what, got.se, largest_se);
-  ck_assert_msg(fabs(got.value - want) <= 4 * got.se + width->exact, "%s is %.9g +- %.2g and should be %.9g", what, got.value, got.se, want);
 }
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
@@ -544,11 +509,7 @@ START_TEST(generated_code_agrees_with_the_evaluator) {
 }
 END_TEST
 
-int main(void) {
-  Suite *s = suite_create("systems");
-  TCase *t = tcase_create("compiled");
-  tcase_add_checked_fixture(t, set_up, tear_down);
-  tcase_set_timeout(t, 400);
+static void add(TCase *t) {
   tcase_add_loop_test(t, a_rank_one_covariance, 0, WIDTHS);
   tcase_add_loop_test(t, draws_of_a_rank_one_covariance, 0, WIDTHS);
   tcase_add_loop_test(t, the_factor_of_a_rank_one_covariance, 0, WIDTHS);
@@ -571,10 +532,6 @@ int main(void) {
   tcase_add_loop_test(t, two_forms_of_infovae, 0, WIDTHS);
   tcase_add_loop_test(t, stages_of_the_learning_rate, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int bad = srunner_ntests_failed(r);
-  srunner_free(r);
-  return bad != 0;
 }
+
+int main(void) { return run_cases("systems", add); }

@@ -1,0 +1,41 @@
+/* Included by linalg.c once for each width: REAL, NAME, BLAS, POTRF. */
+
+void NAME(svi_gemm)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  BLAS(gemm)(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
+             1, a, (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
+}
+
+void NAME(svi_cholesky)(uint64_t batch, uint64_t n, const REAL *a, REAL *l) {
+  int order = (int)n, info;
+  for (uint64_t i = 0; i < batch; i++, a += n * n, l += n * n) {
+    memmove(l, a, n * n * sizeof *l);
+    POTRF("U", &order, l, &order, &info);
+    for (uint64_t r = 0; r < n; r++)
+      for (uint64_t c = 0; c < n; c++) if (info != 0) l[r * n + c] = NAN; else if (c > r) l[r * n + c] = 0;
+  }
+}
+
+void NAME(svi_running)(uint64_t batch, uint64_t n, uint64_t m, bool after, const REAL *restrict a, REAL *restrict y) {
+  for (uint64_t b = 0; b < batch; b++, a += n * m, y += n * m) {
+    if (n) memset(y + (after ? (n - 1) * m : 0), 0, m * sizeof *y);
+    for (uint64_t k = 1; k < n; k++) {
+      uint64_t to = after ? n - 1 - k : k, from = after ? to + 1 : to - 1;
+      for (uint64_t c = 0; c < m; c++) y[to * m + c] = y[from * m + c] + a[from * m + c];
+    }
+  }
+}
+
+int32_t NAME(svi_settle)(uint64_t n, const REAL *next, REAL *guess) {
+  if (memcmp(next, guess, n * sizeof *next) == 0) return 0;
+  for (uint64_t i = 0; i < n; i++) if (isfinite(next[i])) guess[i] = next[i];
+  return 1;
+}
+
+/* x = op(t)^-1 b with t[n, n], b and x [n, m]. */
+void NAME(svi_solve_tri)(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool trans, const REAL *t, const REAL *b, REAL *x) {
+  for (uint64_t i = 0; i < batch; i++, t += n * n, b += n * m, x += n * m) {
+    memmove(x, b, n * m * sizeof *x);
+    BLAS(trsm)(CblasRowMajor, CblasLeft, lower ? CblasLower : CblasUpper, trans ? CblasTrans : CblasNoTrans, CblasNonUnit,
+               (int)n, (int)m, 1, t, (int)n, x, (int)m);
+  }
+}
