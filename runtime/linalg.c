@@ -1,4 +1,4 @@
-/* Matrix products and factorisations for generated code: the one place that knows BLAS and LAPACK.
+/* Factorisations and solves for generated code: the one place that knows BLAS and LAPACK.  (Products are our own: gemm/.)
  *
  * All matrices of the runtime are row-major; LAPACK's are column-major, so a row-major matrix is its own transpose there and
  * "lower" is called "upper". */

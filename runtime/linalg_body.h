@@ -1,10 +1,5 @@
 /* Included by linalg.c once for each width: REAL, NAME, BLAS, POTRF. */
 
-void NAME(svi_gemm)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
-  BLAS(gemm)(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
-             1, a, (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
-}
-
 void NAME(svi_cholesky)(uint64_t batch, uint64_t n, const REAL *a, REAL *l) {
   int order = (int)n, info;
   for (uint64_t i = 0; i < batch; i++, a += n * n, l += n * n) {

@@ -13,6 +13,8 @@
 const Command commands[] = {
   /* name           run                  takes                                                                    count words bare   in one line */
   { "train",        command_train,       TRAIN,                                                                   0,    NULL, false, "fits the parameters to data" },
+  { "time",         command_time,        (TRAIN | TAKES(json)) & ~(TAKES(valid) | TAKES(epochs) | TAKES(out) | TAKES(resume) | TAKES(save_every) | TAKES(no_save) | TAKES(print_hash)),
+                                                                                                                  0,    NULL, false, "how long a training step takes" },
   { "eval",         command_eval,        READ | TAKES(json) | TAKES(only) | TAKES(rows) | TAKES(against),         0,    NULL, false, "measures the model's reports on data, with standard errors" },
   { "sample",       command_sample,      USE | PICTURE,                                                           64,   NULL, false, "draws new rows from the model" },
   { "reconstruct",  command_reconstruct, READ | PICTURE,                                                          64,   NULL, false, "rows of the data and what the model makes of them" },

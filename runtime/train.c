@@ -18,7 +18,7 @@ typedef struct {
   const Options  *o;
   Pool    *pool;
   Data     data, valid;
-  bool     has_valid;
+  bool     has_valid, writes;           /* writes: checkpoints and metrics */
   State    state;
   Batches  batches[SVI_AXES];
   StepRun *step;
@@ -53,7 +53,7 @@ static void signals_catch(void) {
 }
 
 /* ---- saving */
-static bool saves(const Train *t) { return !t->o->at[OPT_no_save].given; }
+static bool saves(const Train *t) { return t->writes; }
 
 static bool train_save(Train *t, const char *name) {
   if (!saves(t)) return true;
@@ -424,12 +424,21 @@ static int train_plan(Train *t) {
   return EXIT_OK;
 }
 
+static uint64_t train_values(const Train *t) {
+  uint64_t values = 0, n;
+  for (int i = 0; i < t->model->nparam; i++) { params_at(&t->state.params, i, &n); values += n; }
+  return values;
+}
+
+/* Memory of parameters, optimiser and buffers. */
+static double train_bytes(const Train *t) {
+  double bytes = (double)(train_values(t) * t->model->real_bytes * 3);
+  for (int k = 0; k < t->model->train.nstep; k++) bytes += (double)run_bytes(t->step[k].run);
+  return bytes;
+}
+
 static void train_banner(const Train *t) {
   const SviModel *m = t->model;
-  uint64_t values = 0;
-  size_t   bytes = 0;
-  for (int i = 0; i < m->nparam; i++) { uint64_t n; params_at(&t->state.params, i, &n); values += n; }
-  for (int k = 0; k < m->train.nstep; k++) bytes += run_bytes(t->step[k].run);
   char *plates = text_new("%s", "");
   for (int a = 0; a < m->naxis; a++) {
     if (m->axis[a].kind != 0 || axis_own(m, a) != a) continue;
@@ -437,8 +446,8 @@ static void train_banner(const Train *t) {
     free(plates);
     plates = more;
   }
-  note("%s: %" PRIu64 " parameters%s, batch %" PRIu64 ", seed %" PRIu64 ", %u thread%s, f%u, %.0f MB", m->name, values, plates, t->state.batch, t->state.seed,
-       pool_size(t->pool), pool_size(t->pool) == 1 ? "" : "s", m->real_bytes * 8, (double)(bytes + values * m->real_bytes * 3) / 1e6);
+  note("%s: %" PRIu64 " parameters%s, batch %" PRIu64 ", seed %" PRIu64 ", %u thread%s, f%u, %.0f MB", m->name, train_values(t), plates, t->state.batch, t->state.seed,
+       pool_size(t->pool), pool_size(t->pool) == 1 ? "" : "s", m->real_bytes * 8, train_bytes(t) / 1e6);
   free(plates);
   if (t->state.step > 0) note("going on after step %" PRIu64, t->state.step);
 }
@@ -481,14 +490,20 @@ static void train_free(Train *t) {
   memory_free(t);
 }
 
-int command_train(const SviModel *m, const Options *o) {
+static Train *train_new(const SviModel *m, const Options *o, bool writes) {
   Train *t = memory_new(1, sizeof *t, "training");
-  t->model = m;
-  t->o     = o;
-  t->pool  = pool_new(pool_threads_wanted(o));
-  t->step  = memory_new((size_t)m->train.nstep, sizeof *t->step, "training");
-  t->main  = m->train.nstep - 1;
+  t->model  = m;
+  t->o      = o;
+  t->writes = writes;
+  t->pool   = pool_new(pool_threads_wanted(o));
+  t->step   = memory_new((size_t)m->train.nstep, sizeof *t->step, "training");
+  t->main   = m->train.nstep - 1;
   t->last_valid = t->norm = NAN;
+  return t;
+}
+
+int command_train(const SviModel *m, const Options *o) {
+  Train *t = train_new(m, o, !o->at[OPT_no_save].given);
   int code = train_prepare(t);
   if (code == EXIT_OK && t->state.step >= t->steps) {
     note("nothing to do: %" PRIu64 " steps are done of %" PRIu64 " (--epochs or --steps for more)", t->state.step, t->steps);
@@ -504,6 +519,46 @@ int command_train(const SviModel *m, const Options *o) {
   }
 done:
   if (code == EXIT_OK && o->at[OPT_print_hash].given) printf("%016" PRIx64 "\n", params_hash(&t->state.params));
+  train_free(t);
+  return code;
+}
+
+/* ---- time: how long a step takes */
+enum { TIME_BLOCKS = 10, TIME_STEPS = 200 };
+
+static int by_number(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Steps in ten blocks, behind a first one: median and spread of the blocks, which tell a busy machine; nothing is written. */
+int command_time(const SviModel *m, const Options *o) {
+  double begin = time_now();
+  Train *t = train_new(m, o, false);
+  int code = train_prepare(t);
+  if (code == EXIT_OK) code = train_step(t);
+  double first = time_now() - begin, ms[TIME_BLOCKS], sorted[TIME_BLOCKS], objective[TIME_BLOCKS] = {0};
+  uint64_t steps = o->at[OPT_steps].given ? (uint64_t)o->at[OPT_steps].number : TIME_STEPS, each = (steps + TIME_BLOCKS - 1) / TIME_BLOCKS;
+  for (int b = 0; b < TIME_BLOCKS && code == EXIT_OK; b++) {
+    for (int k = 0; k < m->train.nstep; k++) t->step[k].sum = 0;
+    double start = time_now();
+    for (uint64_t i = 0; i < each && code == EXIT_OK; i++) code = train_step(t);
+    sorted[b] = ms[b] = each ? 1e3 * (time_now() - start) / (double)each : 0;
+    objective[b] = each ? t->step[t->main].sum / (double)each : NAN;
+  }
+  if (code == EXIT_OK) {
+    qsort(sorted, TIME_BLOCKS, sizeof *sorted, by_number);
+    double median = (sorted[TIME_BLOCKS / 2 - 1] + sorted[TIME_BLOCKS / 2]) / 2;
+    if (o->at[OPT_json].given) {
+      printf("{\"steps\": %" PRIu64 ", \"batch\": %" PRIu64 ", \"threads\": %u, \"ms\": %.6g, \"ms_min\": %.6g, \"ms_max\": %.6g, \"first_ms\": %.6g, \"bytes\": %.0f, \"objective\": [",
+             each * TIME_BLOCKS, t->state.batch, pool_size(t->pool), median, sorted[0], sorted[TIME_BLOCKS - 1], 1e3 * first, train_bytes(t));
+      for (int b = 0; b < TIME_BLOCKS; b++) { if (b) fputs(", ", stdout); json_number(stdout, objective[b]); }
+      puts("]}");
+    } else {
+      printf("%.4g ms a step (%.4g to %.4g), %.4g steps/s; %.4g ms to the end of the first step; %.1f MB planned\n",
+             median, sorted[0], sorted[TIME_BLOCKS - 1], 1e3 / median, 1e3 * first, train_bytes(t) / 1e6);
+    }
+  }
   train_free(t);
   return code;
 }

@@ -246,6 +246,7 @@ enum { PARETO_LEAST = 25 };             /* weights that a tail needs */
 
 /* ---- commands */
 int command_train       (const SviModel *m, const Options *o);
+int command_time        (const SviModel *m, const Options *o);
 int command_eval        (const SviModel *m, const Options *o);
 int command_sample      (const SviModel *m, const Options *o);
 int command_reconstruct (const SviModel *m, const Options *o);

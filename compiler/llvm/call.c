@@ -97,7 +97,7 @@ static void emit_gemm(Emit *e, const Call *c) {
   b   = moved(e, b,   l.index, c->stride_b, c->b);
   out = moved(e, out, l.index, c->stride_c, c->c);
   LLVMValueRef arg[] = {flag(e, c->ta), flag(e, c->tb), m, n, k, a, lda, b, ldb, add, out, ldc};
-  runtime_call(e, RUNTIME_svi_gemm, LEN(arg), arg);
+  runtime_call(e, c->bits ? RUNTIME_svi_gemm_bits : RUNTIME_svi_gemm, LEN(arg), arg);
   if (!once) loop_close(e, &l, (LoopHint){0});
 }
 

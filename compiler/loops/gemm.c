@@ -190,6 +190,8 @@ static bool worth_a_call(const Lower *l, const Letters *m, const Letters *n, con
   return size >= (batch->n || m->n == 0 || n->n == 0 ? 4096 : 512);
 }
 
+static bool is_bits(const Lower *l, Val v) { return range_within(lnode(l, v)->range, RANGE_BIT); }
+
 static bool match(const Lower *l, Val dot, const Strides *a, const Strides *b, Gemm *out) {
   Letters all, m = {0}, n = {0}, k = {0}, batch = {0};
   spell(l, dot, a, b, &all);
@@ -212,6 +214,7 @@ static bool match(const Lower *l, Val dot, const Strides *a, const Strides *b, G
   if (batch.n > 1 || !worth_a_call(l, &m, &n, &k, &batch)) return false;
 
   out->a = a->base, out->b = b->base;
+  bool a_bits = is_bits(l, lnode(l, dot)->arg[0]), b_bits = is_bits(l, lnode(l, dot)->arg[1]);
   if (n.n && !is_one(n.at[0].c)) {                      /* C transposed: B' A' */
     if (m.n && !is_one(m.at[0].c)) return false;
     Letters t = m;
@@ -221,9 +224,10 @@ static bool match(const Lower *l, Val dot, const Strides *a, const Strides *b, G
     k.at[0] = swapped(k.at[0]);
     if (batch.n) batch.at[0] = swapped(batch.at[0]);
     out->a = b->base, out->b = a->base;
+    a_bits = b_bits;
   }
   Call c = {.kind = CALL_GEMM, .batch = one, .m = one, .n = one, .k = k.at[0].size, .a = NO_BUF, .b = NO_BUF,
-            .c = NO_BUF, .span = lnode(l, dot)->span, .label = lnode(l, dot)->label};
+            .c = NO_BUF, .bits = a_bits, .span = lnode(l, dot)->span, .label = lnode(l, dot)->label};
   Extent ma = none, nb = none, ka = k.at[0].a, kb = k.at[0].b;
   if (n.n) c.n = n.at[0].size, nb = n.at[0].b;
   if (m.n) c.m = m.at[0].size, ma = m.at[0].a, c.ldc = m.at[0].c;

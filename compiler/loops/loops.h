@@ -109,6 +109,7 @@ typedef struct {
   Extent     batch;                  /* how many times; the three strides say how far each operand moves (elements) */
   Extent     m, n, k;                /* gemm: C[m,n] += A[m,k] B[k,n]; cholesky, solve, running: n, m columns */
   bool       ta, tb, lower, trans;
+  bool       bits;                   /* gemm: A is zeros and ones */
   Buf        a, b, c;
   Extent     lda, ldb, ldc, stride_a, stride_b, stride_c;
   ReduceFrom from;                   /* gemm into c: FROM_IDENTITY overwrites */

@@ -122,7 +122,7 @@ static void print_call(const LoopProgram *p, const Call *c, FILE *out) {
   fprintf(out, "  b%u ", c->c);
   switch (c->kind) {
     case CALL_GEMM:
-      fprintf(out, "%s b%u%s @ b%u%s%s    m ", c->add ? "+=" : "=", c->a, c->ta ? "'" : "", c->b,
+      fprintf(out, "%s b%u%s%s @ b%u%s%s    m ", c->add ? "+=" : "=", c->a, c->ta ? "'" : "", c->bits ? " (bits)" : "", c->b,
               c->tb ? "'" : "", c->add ? "" : froms[c->from]);
       print_extent(p, c->m, out);
       fputs(", n ", out), print_extent(p, c->n, out);

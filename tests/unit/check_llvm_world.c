@@ -412,6 +412,8 @@ void interpret(World *w) {
   }
 GEMM(svi_gemm_f32, float)
 GEMM(svi_gemm_f64, double)
+GEMM(svi_gemm_bits_f32, float)
+GEMM(svi_gemm_bits_f64, double)
 
 Loaded loaded;
 void svi_load_rows(const SviCall *call, int32_t column, uint64_t first, uint64_t rows, void *out) {

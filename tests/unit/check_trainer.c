@@ -290,7 +290,7 @@ START_TEST(usage_errors) {
   static const struct { const char *line, *says; } wrong[] = {
     { "trian",                                     "did you mean `train`" },
     { "train --batchs 3",                          "did you mean --batch?" },
-    { "train --json",                              "it is an option of eval" },
+    { "train --json",                              "it is an option of time, eval" },
     { "train --batch",                             "--batch needs N" },
     { "train --batch 0 -d mixed.npz",              "--batch needs a whole number" },
     { "train --batch 2.5 -d mixed.npz",            "--batch needs a whole number" },

@@ -1,0 +1,7 @@
+/* Vectors of 32 bytes, 16 registers. */
+#define ISA         avx2
+#define BYTES       32
+#define ROWS        4
+#define VECTORS     3
+#define BIT_VECTORS 7
+#include "gemm_isa.h"

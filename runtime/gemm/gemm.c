@@ -1,0 +1,36 @@
+/* svi_gemm: matrix products by the kernels of this processor. */
+#include <stddef.h>
+#include "../svi.h"
+#include "gemm.h"
+
+const GemmKernels *gemm_kernels_at(unsigned i) {
+  const GemmKernels *can[3];
+  unsigned n = 0;
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) can[n++] = &gemm_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) can[n++] = &gemm_avx2;
+#endif
+  can[n++] = &gemm_plain;
+  return i < n ? can[i] : NULL;
+}
+
+static const GemmKernels *kernels = &gemm_plain;
+__attribute__((constructor)) static void choose_kernels(void) { kernels = gemm_kernels_at(0); }
+const GemmKernels *gemm_kernels(void) { return kernels; }
+
+/* Below this share of ones it is faster to add rows than to multiply matrices. */
+#define FEW_ONES 0.3
+enum { ROWS_LOOKED_AT = 4 };
+
+#define REAL float
+#define NAME(x) x##_f32
+#define WIDTH f32
+#include "gemm_call.h"
+#undef REAL
+#undef NAME
+#undef WIDTH
+#define REAL double
+#define NAME(x) x##_f64
+#define WIDTH f64
+#include "gemm_call.h"

@@ -1,0 +1,164 @@
+/* Kernels of matrix products.  Included once for each width by a file that is compiled for one instruction set.
+ *
+ * In:  REAL, NAME(x), LANES reals a vector, and of that instruction set
+ *        ROWS, VECTORS   a tile of C held in registers: so many rows, so many vectors a row
+ *        BIT_VECTORS     vectors of one row of C when rows of B are added up
+ *        NAME(part_load)(p, n), NAME(part_store)(p, n, v)     n < LANES reals
+ *        NAME(ones)(a, k, list)                   places of what is not 0 among k <= BITS reals; how many
+ *        NAME(columns)(a, lda, k, n, mask)        bit p of mask[i]: a[p * lda + i] is not 0; i < n <= LANES, p < k <= 64
+ *        NAME(transpose)(b, ldb, out, ldo, rows, columns)    out[c * ldo + r] = b[r * ldb + c]
+ *
+ * dense: C is made tile by tile; for each of the DEPTH rows of B that lie in the first cache, a row of B is loaded, an element
+ * of each row of A is spread over a vector, and all are multiplied and added.  Nothing is packed but a transposed B, whose
+ * columns would not be vectors otherwise.
+ *
+ * bits: what a product by zeros and ones does is to add up some rows of B.  Of a binarised digit one pixel in eight is 1, so
+ * that is an eighth of the additions, and no multiplications.
+ *
+ * The order of sums depends on the sizes and on A alone. */
+#define VECTOR NAME(V)
+
+INLINE VECTOR NAME(load)(const REAL *p) { return *(const NAME(U) *)p; }
+INLINE void   NAME(store)(REAL *p, VECTOR v) { *(NAME(U) *)p = v; }
+INLINE VECTOR NAME(load_some)(const REAL *p, uint64_t n) { return n == LANES ? NAME(load)(p) : NAME(part_load)(p, n); }
+INLINE void   NAME(store_some)(REAL *p, uint64_t n, VECTOR v) { if (n == LANES) NAME(store)(p, v); else NAME(part_store)(p, n, v); }
+
+/* ---- a tile: mr rows, nv vectors, the last of them of `last` columns */
+#define TILE_ARGUMENTS uint64_t k, const REAL *a, uint64_t si, uint64_t sp, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc, uint64_t last
+INLINE void NAME(tile)(const unsigned mr, const unsigned nv, TILE_ARGUMENTS) {
+  VECTOR acc[ROWS][VECTORS];
+  for (unsigned i = 0; i < mr; i++)
+    for (unsigned j = 0; j < nv; j++)
+      acc[i][j] = !add ? (VECTOR){0} : j + 1 < nv ? NAME(load)(c + i * ldc + j * LANES) : NAME(load_some)(c + i * ldc + j * LANES, last);
+  if (last == LANES) {
+    for (uint64_t p = 0; p < k; p++, a += sp, b += ldb) {
+      VECTOR y[VECTORS];
+      for (unsigned j = 0; j < nv; j++) y[j] = NAME(load)(b + j * LANES);
+      for (unsigned i = 0; i < mr; i++)
+        for (unsigned j = 0; j < nv; j++) acc[i][j] += a[i * si] * y[j];
+    }
+  } else {
+    for (uint64_t p = 0; p < k; p++, a += sp, b += ldb) {
+      VECTOR y[VECTORS];
+      for (unsigned j = 0; j + 1 < nv; j++) y[j] = NAME(load)(b + j * LANES);
+      y[nv - 1] = NAME(part_load)(b + (nv - 1) * LANES, last);
+      for (unsigned i = 0; i < mr; i++)
+        for (unsigned j = 0; j < nv; j++) acc[i][j] += a[i * si] * y[j];
+    }
+  }
+  for (unsigned i = 0; i < mr; i++) {
+    for (unsigned j = 0; j + 1 < nv; j++) NAME(store)(c + i * ldc + j * LANES, acc[i][j]);
+    NAME(store_some)(c + i * ldc + (nv - 1) * LANES, last, acc[i][nv - 1]);
+  }
+}
+
+typedef void NAME(Tile)(TILE_ARGUMENTS);
+#define TILE(mr, nv) static void NAME(tile_##mr##_##nv)(TILE_ARGUMENTS) { NAME(tile)(mr, nv, k, a, si, sp, b, ldb, add, c, ldc, last); }
+#define TILES_OF(mr) TILE(mr, 1) TILE(mr, 2) TILE(mr, 3)
+#define TILES_ROW(mr) {NAME(tile_##mr##_1), NAME(tile_##mr##_2), NAME(tile_##mr##_3)}
+TILES_OF(1) TILES_OF(2) TILES_OF(3) TILES_OF(4)
+#if ROWS == 8
+TILES_OF(5) TILES_OF(6) TILES_OF(7) TILES_OF(8)
+#endif
+static NAME(Tile) *const NAME(tiles)[ROWS][VECTORS] = {
+  TILES_ROW(1), TILES_ROW(2), TILES_ROW(3), TILES_ROW(4),
+#if ROWS == 8
+  TILES_ROW(5), TILES_ROW(6), TILES_ROW(7), TILES_ROW(8),
+#endif
+};
+
+static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  static _Thread_local REAL packed[DEPTH * VECTORS * LANES] __attribute__((aligned(64)));
+  uint64_t si = ta ? 1 : lda, sp = ta ? lda : 1, depths = (k + DEPTH - 1) / DEPTH, blocks = (m + ROWS - 1) / ROWS;
+  if (k == 0 && !add) for (uint64_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
+  for (uint64_t d = 0; d < depths; d++) {
+    uint64_t p = k * d / depths, kd = k * (d + 1) / depths - p;
+    for (uint64_t j = 0; j < n; j += VECTORS * LANES) {
+      uint64_t columns = n - j < VECTORS * LANES ? n - j : VECTORS * LANES, nv = (columns + LANES - 1) / LANES, last = columns - (nv - 1) * LANES;
+      const REAL *panel = b + p * ldb + j;
+      uint64_t ldp = ldb;
+      if (tb) {
+        NAME(transpose)(b + j * ldb + p, ldb, packed, VECTORS * LANES, columns, kd);
+        panel = packed, ldp = VECTORS * LANES;
+      }
+      for (uint64_t r = 0; r < blocks; r++) {
+        uint64_t i = m * r / blocks, mr = m * (r + 1) / blocks - i;
+        NAME(tiles)[mr - 1][nv - 1](kd, a + i * si + p * sp, si, sp, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
+      }
+    }
+  }
+}
+
+/* ---- rows of B added up */
+#define ADD_ARGUMENTS uint64_t count, const uint32_t *at, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t last
+INLINE void NAME(add_rows)(const unsigned nv, ADD_ARGUMENTS) {
+  VECTOR acc[BIT_VECTORS];
+  for (unsigned j = 0; j < nv; j++) acc[j] = !add ? (VECTOR){0} : j + 1 < nv ? NAME(load)(c + j * LANES) : NAME(load_some)(c + j * LANES, last);
+  for (uint64_t q = 0; q < count; q++) {
+    const REAL *y = b + at[q] * ldb;
+    for (unsigned j = 0; j + 1 < nv; j++) acc[j] += NAME(load)(y + j * LANES);
+    acc[nv - 1] += NAME(load_some)(y + (nv - 1) * LANES, last);
+  }
+  for (unsigned j = 0; j + 1 < nv; j++) NAME(store)(c + j * LANES, acc[j]);
+  NAME(store_some)(c + (nv - 1) * LANES, last, acc[nv - 1]);
+}
+typedef void NAME(AddRows)(ADD_ARGUMENTS);
+#define ADD_ROWS(nv) static void NAME(add_rows_##nv)(ADD_ARGUMENTS) { NAME(add_rows)(nv, count, at, b, ldb, add, c, last); }
+ADD_ROWS(1) ADD_ROWS(2) ADD_ROWS(3) ADD_ROWS(4) ADD_ROWS(5) ADD_ROWS(6) ADD_ROWS(7)
+#if BIT_VECTORS == 14
+ADD_ROWS(8) ADD_ROWS(9) ADD_ROWS(10) ADD_ROWS(11) ADD_ROWS(12) ADD_ROWS(13) ADD_ROWS(14)
+#endif
+static NAME(AddRows) *const NAME(adders)[BIT_VECTORS] = {
+  NAME(add_rows_1), NAME(add_rows_2), NAME(add_rows_3), NAME(add_rows_4), NAME(add_rows_5), NAME(add_rows_6), NAME(add_rows_7),
+#if BIT_VECTORS == 14
+  NAME(add_rows_8), NAME(add_rows_9), NAME(add_rows_10), NAME(add_rows_11), NAME(add_rows_12), NAME(add_rows_13), NAME(add_rows_14),
+#endif
+};
+
+/* c[n] (+)= the rows of B at these places */
+static void NAME(add_up)(uint64_t count, const uint32_t *at, uint64_t n, const REAL *b, uint64_t ldb, bool add, REAL *c) {
+  if (count == 0 && add) return;
+  uint64_t vectors = (n + LANES - 1) / LANES, panels = (vectors + BIT_VECTORS - 1) / BIT_VECTORS;
+  for (uint64_t s = 0; s < panels; s++) {
+    uint64_t v = vectors * s / panels, nv = vectors * (s + 1) / panels - v, j = v * LANES;
+    uint64_t last = v + nv == vectors ? n - (vectors - 1) * LANES : LANES;
+    NAME(adders)[nv - 1](count, at, b + j, ldb, add, c + j, last);
+  }
+}
+
+static void NAME(bits)(uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  uint32_t list[BITS + LANES];
+  for (uint64_t i = 0; i < m; i++) {
+    if (k == 0 && !add) memset(c + i * ldc, 0, n * sizeof *c);
+    for (uint64_t p = 0; p < k; p += BITS) {
+      uint64_t count = NAME(ones)(a + i * lda + p, k - p < BITS ? k - p : BITS, list);
+      NAME(add_up)(count, list, n, b + p * ldb, ldb, add || p > 0, c + i * ldc);
+    }
+  }
+}
+
+static void NAME(bits_transposed)(uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  uint32_t list[64];
+  uint64_t mask[LANES];
+  if (k == 0 && !add) for (uint64_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
+  for (uint64_t p = 0; p < k; p += 64) {
+    uint64_t kd = k - p < 64 ? k - p : 64;
+    for (uint64_t i = 0; i < m; i += LANES) {
+      uint64_t mr = m - i < LANES ? m - i : LANES;
+      NAME(columns)(a + p * lda + i, lda, kd, mr, mask);
+      for (uint64_t r = 0; r < mr; r++) {
+        uint64_t count = 0;
+        for (uint64_t left = mask[r]; left; left &= left - 1) list[count++] = (uint32_t)__builtin_ctzll(left);
+        NAME(add_up)(count, list, n, b + p * ldb, ldb, add || p > 0, c + (i + r) * ldc);
+      }
+    }
+  }
+}
+
+#undef VECTOR
+#undef TILE_ARGUMENTS
+#undef TILE
+#undef TILES_OF
+#undef TILES_ROW
+#undef ADD_ARGUMENTS
+#undef ADD_ROWS

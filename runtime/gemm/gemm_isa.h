@@ -1,0 +1,35 @@
+/* The kernels of one instruction set, for both widths.  In: ISA, BYTES of a vector, ROWS, VECTORS, BIT_VECTORS. */
+#include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+#include "gemm.h"
+#define INLINE static inline __attribute__((always_inline))
+/* rows of B between two visits to C; of A, whose ones are listed at once */
+enum { DEPTH = 256, BITS = 1024 };
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+
+#define REAL float
+#define LANES (BYTES / 4)
+#define NAME(x) x##_f32
+#include "gemm_hooks.h"
+#include "gemm_body.h"
+#undef REAL
+#undef LANES
+#undef NAME
+
+#define REAL double
+#define LANES (BYTES / 8)
+#define NAME(x) x##_f64
+#define WIDE
+#include "gemm_hooks.h"
+#include "gemm_body.h"
+
+const GemmKernels JOIN(gemm_, ISA) = {
+  .f32 = { dense_f32, bits_f32, bits_transposed_f32 },
+  .f64 = { dense_f64, bits_f64, bits_transposed_f64 },
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+  .name = TEXT(ISA),
+};
