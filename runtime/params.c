@@ -86,14 +86,8 @@ typedef struct { const SviArray *array; uint64_t rows, size; double *sum; } Mean
 static void mean_part(void *context, unsigned part, unsigned thread) {
   (void)thread;
   const Mean *f = context;
-  double *sum = f->sum + part * f->size;
-  double *x = memory_new(f->size, sizeof *x, "a mean");
-  for (uint64_t r = f->rows * part / MEAN_PARTS; r < f->rows * (part + 1) / MEAN_PARTS; r++) {
-    uint32_t row = (uint32_t)r;
-    svi_array_rows_f64(f->array, &row, 1, f->size, x);
-    for (uint64_t i = 0; i < f->size; i++) sum[i] += x[i];
-  }
-  memory_free(x);
+  uint64_t first = f->rows * part / MEAN_PARTS, end = f->rows * (part + 1) / MEAN_PARTS;
+  svi_array_sum_rows(f->array, first, end - first, f->size, f->sum + part * f->size);
 }
 
 static bool fill_logit_mean(const Fill *f, const Data *d, Pool *pool, SviError *e) {

@@ -88,7 +88,7 @@ Run *run_new(const SviModel *m, int entry, Pool *pool, const Data *d, const Para
   r->model = m;
   r->entry = e;
   r->pool  = pool;
-  r->trainer = (struct SviTrainer){ m, d, p };
+  r->trainer = (struct SviTrainer){ m, d, p, pool };
   r->call.trainer = &r->trainer;
   for (int a = 0; a < m->naxis; a++) {
     bool plate = m->axis[a].kind == 0;
@@ -159,6 +159,28 @@ static void run_lane_chunks(void *context, unsigned lane, unsigned thread) {
     for (int d = 0; d < p->ndomain; d++) chunk.scratch[d] = base + l->offset[d];
     p->run(&r->call, &chunk);
   }
+}
+
+/* ---- nests of serial phases */
+typedef struct {
+  const SviCall *call; void (*fn)(const SviCall *, const void *, uint64_t, uint64_t, void *); const void *needs;
+  uint64_t turns, unit; char *partial; uint64_t stride;
+} Fork;
+
+static uint64_t fork_bound(const Fork *f, unsigned part) {
+  return part == SVI_PARTS ? f->turns : f->turns / f->unit * part / SVI_PARTS * f->unit;
+}
+
+static void run_part(void *context, unsigned part, unsigned thread) {
+  (void)thread;
+  const Fork *f = context;
+  f->fn(f->call, f->needs, fork_bound(f, part), fork_bound(f, part + 1), f->partial + part * f->stride);
+}
+
+void svi_fork(const SviCall *call, void (*fn)(const SviCall *, const void *, uint64_t, uint64_t, void *), const void *needs,
+              uint64_t turns, uint64_t unit, void *partial, uint64_t stride) {
+  Fork f = { call, fn, needs, turns, unit, partial, stride };
+  pool_run(call->trainer->pool, SVI_PARTS, run_part, &f);
 }
 
 /* ---- combining lanes */

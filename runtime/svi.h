@@ -70,6 +70,11 @@ void svi_running_f64(uint64_t batch, uint64_t n, uint64_t m, bool after, const d
 /* The end of a turn of a repetition: next goes to guess, but for what is not finite.  Whether they differed. */
 int32_t svi_settle_f32(uint64_t n, const float *next, float *guess);
 int32_t svi_settle_f64(uint64_t n, const double *next, double *guess);
+/* A nest of a serial phase on all threads: fn does the turns [from, to) of its outermost loop.  The parts are SVI_PARTS whatever
+ * the threads are, all but the last a multiple of `unit` turns; part i leaves what it has reduced at partial + i * stride bytes. */
+enum { SVI_PARTS = 16 };
+void svi_fork(const SviCall *call, void (*fn)(const SviCall *call, const void *needs, uint64_t from, uint64_t to, void *partial),
+              const void *needs, uint64_t turns, uint64_t unit, void *partial, uint64_t stride);
 /* kernels out of line (gamma, Poisson and von Mises draws, implicit gradients): kernels/kernels.h */
 
 /* ---- the model */

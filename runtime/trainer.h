@@ -132,7 +132,7 @@ double schedule_at(const SviSchedule *s, double step, double epoch);
 bool   schedule_rests(const SviSchedule *s, double step, double epoch);     /* from then on it is constant */
 
 /* ---- run.c */
-struct SviTrainer { const SviModel *model; const Data *data; const Params *params; };
+struct SviTrainer { const SviModel *model; const Data *data; const Params *params; Pool *pool; };
 enum { LANES = 8 };
 typedef struct Run Run;
 void     svi_key  (uint64_t seed, const char *draw, uint64_t step, uint32_t key[2]);

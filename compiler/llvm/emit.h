@@ -4,7 +4,7 @@
  * program, the phase and the step it is in, and the values every step of the function may use (fields of SviCall and
  * SviChunk, loaded once in the entry block when first asked for).
  *
- * Read: module.c (the whole), function.c (a phase), outline.c (a nest as a function), nest.c (loops), access.c (addresses), reduce.c, scalar.c (ops),
+ * Read: module.c (the whole), function.c (a phase), outline.c (a nest as a function), fork.c (on all threads), nest.c (loops), access.c (addresses), reduce.c, scalar.c (ops),
  * call.c (matrix products and the like), kernels.c (bitcode), tables.c (svi_model), debug.c, target.c, link.c. */
 #ifndef SVIC_LLVM_EMIT_H
 #define SVIC_LLVM_EMIT_H
@@ -59,6 +59,7 @@ typedef struct {
   bool                 streamed;                                          /* inside the stream of a phase: */
   LLVMValueRef         start, count, first_block;         /* particles of the block, [start, start + count) */
   const Needs         *needs;                              /* of a nest's function: what its parameters are */
+  LLVMValueRef         from, to, partial;                 /* of a forked nest's: the turns it does, where its reductions go */
   LLVMMetadataRef      di_function;
   VEC(BlockFile)       di_blocks;
 } Frame;
@@ -111,6 +112,7 @@ LLVMValueRef chunk_first(Emit *e);
 LLVMValueRef chunk_rows (Emit *e);
 LLVMValueRef chunk_fresh(Emit *e);                                        /* i1 */
 LLVMValueRef buffer_base(Emit *e, Buf buf);
+LLVMValueRef nest_base  (Emit *e, uint32_t place);                        /* in a nest's function: its parameter */
 bool         same_storage(const Buffer *a, const Buffer *b);
 bool         storage_overlaps(const Emit *e, const Buffer *a, const Buffer *b);
 /* Whether a reduction starts anew (i1): NULL when it always does, constant when it never does. */
@@ -150,10 +152,15 @@ typedef struct NestPlan {
 } NestPlan;
 #define NO_LEVEL UINT32_MAX
 void nest_emit(Emit *e, const Nest *nest);
+LLVMValueRef nest_turns(Emit *e, const Nest *nest, bool *innermost);      /* of the outermost level; whether there is no other */
 
 /* ---- outline.c */
 void nest_call(Emit *e, const Nest *nest);       /* the nest as a function of its own, shared by equal ones */
 LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local);  /* i64; local: within the chunk and block */
+
+/* ---- fork.c */
+bool fork_pays(const Emit *e, const Nest *nest);                          /* large enough, and its turns do not meet */
+void fork_call(Emit *e, const Nest *nest, LLVMValueRef fn, uint32_t n, LLVMValueRef *needs);
 
 /* ---- access.c */
 Amount       amount_of_axis(const Emit *e, uint32_t axis, bool here);
@@ -182,6 +189,9 @@ void reduce_enter  (Emit *e, NestPlan *p, uint32_t level);      /* before the lo
 void reduce_top    (Emit *e, NestPlan *p, uint32_t level);                /* after a pass for maxima */
 void reduce_step   (Emit *e, NestPlan *p, uint32_t instr);
 void reduce_leave  (Emit *e, NestPlan *p, uint32_t level);                /* after it */
+bool reduce_is_whole(const Nest *nest, const LoopInstr *i);               /* over all loops, in a register */
+bool reduce_needs_memory(const Nest *nest, const LoopInstr *i);           /* or over outer loops around inner ones that are kept, or scattered */
+void reduce_join   (Emit *e, const LoopInstr *i, LLVMValueRef partial, uint32_t stride);  /* a whole reduction of the parts of a fork */
 
 /* ---- scalar.c */
 LLVMValueRef scalar_op(Emit *e, OpKind op, const LLVMValueRef *arg, const LLVMValueRef *bit, LLVMValueRef *out_bit);

@@ -141,7 +141,14 @@ LLVMValueRef call_row(Emit *e, uint32_t axis) {
   return field(e, &e->f.row[axis], e->ptr, e->f.call, CALL(row) + sizeof(void *) * axis, "row");
 }
 
-static LLVMValueRef parameter(Emit *e, uint32_t at) { return LLVMGetParam(e->f.fn, at); }
+/* A forked nest finds its parameters behind a pointer, eight bytes each. */
+static LLVMValueRef parameter(Emit *e, uint32_t at, LLVMTypeRef type) {
+  if (!e->f.from) return LLVMGetParam(e->f.fn, at);
+  LLVMBasicBlockRef here = entry_open(e);
+  LLVMValueRef v = emit_load(e, type, e->f.chunk, 8 * (uint64_t)(at - NEST_FIXED), "needed");
+  entry_close(e, here);
+  return v;
+}
 
 /* In a nest's function, options and keys are parameters: see outline.c for their places. */
 static uint32_t place_among(const Ids *v, uint32_t id) {
@@ -152,7 +159,7 @@ static uint32_t place_among(const Ids *v, uint32_t id) {
 /* Few and scalar: loaded anew at each use, and shared by early-cse. */
 LLVMValueRef call_option(Emit *e, uint32_t id) {
   const Needs *needs = e->f.needs;
-  if (needs) return parameter(e, NEST_FIXED + needs->bases.n + place_among(&needs->options, id));
+  if (needs) return parameter(e, NEST_FIXED + needs->bases.n + place_among(&needs->options, id), e->real);
   LLVMValueRef table = field(e, &e->f.option, e->ptr, e->f.call, CALL(option), "options");
   LLVMBasicBlockRef at = entry_open(e);
   LLVMValueRef v = emit_load(e, e->f64, table, 8 * (uint64_t)id, "option");
@@ -165,7 +172,7 @@ LLVMValueRef call_key(Emit *e, uint32_t draw, unsigned word) {
   const Needs *needs = e->f.needs;
   if (needs)
     return parameter(e, NEST_FIXED + needs->bases.n + needs->options.n +
-                            2 * place_among(&needs->draws, draw) + word);
+                            2 * place_among(&needs->draws, draw) + word, e->i32);
   LLVMValueRef table = field(e, &e->f.key, e->ptr, e->f.call, CALL(key), "keys");
   LLVMBasicBlockRef at = entry_open(e);
   LLVMValueRef v = emit_load(e, e->i32, table, 8 * (uint64_t)draw + 4 * word, "key");
@@ -236,6 +243,8 @@ static LLVMValueRef find_base(Emit *e, const Buffer *b) {
 bool same_storage(const Buffer *a, const Buffer *b) {
   return a->kind == b->kind && a->offset == b->offset && (a->kind != BUF_CHUNK || a->domain == b->domain);
 }
+
+LLVMValueRef nest_base(Emit *e, uint32_t place) { return parameter(e, NEST_FIXED + place, e->ptr); }
 
 LLVMValueRef buffer_base(Emit *e, Buf buf) {
   if (e->f.base[buf]) return e->f.base[buf];

@@ -11,11 +11,12 @@
  *
  * note [tails]  An innermost loop is cut into whole vectors and a rest, and the rest is asked to be one masked vector: both
  * vectorise without the scalar copy LLVM would keep for the last few turns, which is slow where a turn is long (a normal draw
- * costs as much alone as sixteen of them) and is half of the code to compile.  A few turns (two-dimensional latents) are
- * written out, so that the loop around them is the innermost one. */
+ * costs as much alone as sixteen of them) and is half of the code to compile.  Where a turn is long, masks cost little, and all of
+ * the loop is masked vectors: half of the code again.  A few turns (two-dimensional latents) are
+ * written out, so that the loop around them is the innermost one, unless that makes much code. */
 #include "emit.h"
 
-enum { FEW = 4 };
+enum { FEW = 4, WRITTEN_OUT = 700 };       /* turns; instructions, about (and twice, with the tail) */
 
 /* ---- merging */
 static bool steps_join(const Steps *s, uint32_t outer, uint32_t inner, Amount turns) {
@@ -150,6 +151,7 @@ static void emit_level(Emit *e, NestPlan *p, uint32_t level);
 
 static void emit_loop(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef from, LLVMValueRef n,
                       LLVMValueRef none, LoopHint hint) {
+  if (level == 0 && e->f.from) from = emit_add(e, e->f.from, from);
   OpenLoop l = loop_open(e, n, none, "loop");
   p->index[level] = emit_add(e, from, l.index);
   emit_level(e, p, level + 1);
@@ -172,10 +174,25 @@ static bool is_heavy(const NestPlan *p, uint32_t level) {
   return false;
 }
 
+/* About how many of LLVM's instructions a turn is. */
+static uint32_t turn_size(const NestPlan *p, uint32_t level) {
+  uint32_t size = 0;
+  for (uint32_t i = 0; i < p->nest->instr.n; i++) {
+    const LoopInstr *in = &p->nest->instr.at[i];
+    if (p->level[i] > level) size += in->kind == LI_RANDOM ? 100 : in->kind == LI_OP && scalar_is_kernel(in->op) ? 40 : 2;
+  }
+  return size;
+}
+
 /* see note [tails] */
 static void emit_innermost(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef turns) {
-  uint32_t interleave = is_heavy(p, level) ? 1 : 4, unit = e->lanes * interleave;
-  if (!LLVMIsAConstantInt(turns)) {
+  bool heavy = is_heavy(p, level), constant = LLVMIsAConstantInt(turns);
+  uint32_t interleave = heavy ? 1 : 4, unit = e->lanes * interleave;
+  if (heavy && !(constant && LLVMConstIntGetZExtValue(turns) % unit == 0)) {
+    emit_loop(e, p, level, NULL, turns, NULL, (LoopHint){1, true});
+    return;
+  }
+  if (!constant) {
     LLVMValueRef mask = emit_index(e, unit - 1);
     LLVMValueRef rest = LLVMBuildAnd(e->b, turns, mask, "rest"),
                  whole = LLVMBuildAnd(e->b, turns, LLVMBuildNot(e->b, mask, ""), "whole");
@@ -197,7 +214,8 @@ static void emit_innermost(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef tu
 
 static void emit_pass(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef turns) {
   bool innermost = !deeper(p, level + 1);
-  if (innermost && LLVMIsAConstantInt(turns) && LLVMConstIntGetZExtValue(turns) <= FEW) {
+  if (innermost && LLVMIsAConstantInt(turns) && LLVMConstIntGetZExtValue(turns) <= FEW &&
+      LLVMConstIntGetZExtValue(turns) * turn_size(p, level) <= WRITTEN_OUT) {
     for (uint64_t i = 0, n = LLVMConstIntGetZExtValue(turns); i < n; i++) emit_turn(e, p, level, i);
   } else if (innermost && e->lanes > 1) {
     emit_innermost(e, p, level, turns);
@@ -211,7 +229,7 @@ static void emit_level(Emit *e, NestPlan *p, uint32_t level) {
     if (p->level[i] == level) emit_instr(e, p, i);
   }
   if (!deeper(p, level)) return;
-  LLVMValueRef turns = emit_turns(e, p, level);
+  LLVMValueRef turns = level == 0 && e->f.from ? LLVMBuildNUWSub(e->b, e->f.to, e->f.from, "turns") : emit_turns(e, p, level);
   reduce_enter(e, p, level);
   if (!p->for_top && reduce_wants_top(p, level)) {
     p->for_top = true;
@@ -223,10 +241,9 @@ static void emit_level(Emit *e, NestPlan *p, uint32_t level) {
   reduce_leave(e, p, level);
 }
 
-void nest_emit(Emit *e, const Nest *nest) {
+static NestPlan *plan_new(Emit *e, const Nest *nest) {
   uint32_t n = nest->instr.n;
   if (nest->nloop > LOOP_DEPTH_MAX) BUG("a nest of %u loops", nest->nloop);
-  reduce_prepare(e, nest);
   NestPlan *p = NEW(e->arena, NestPlan);
   p->nest = nest;
   p->steps       = arena_alloc(e->arena, (n + 1) * sizeof *p->steps);
@@ -238,6 +255,18 @@ void nest_emit(Emit *e, const Nest *nest) {
   p->level       = arena_alloc(e->arena, (n + 1) * sizeof *p->level);
   for (uint32_t i = 0; i < n; i++) steps_of_instr(e, nest, &nest->instr.at[i], &p->steps[i]);
   find_levels(e, p);
+  return p;
+}
+
+LLVMValueRef nest_turns(Emit *e, const Nest *nest, bool *innermost) {
+  const NestPlan *p = plan_new(e, nest);
+  *innermost = p->nlevel == 1;
+  return emit_turns(e, p, 0);
+}
+
+void nest_emit(Emit *e, const Nest *nest) {
+  reduce_prepare(e, nest);
+  NestPlan *p = plan_new(e, nest);
   aliases_find(e, p);
   e->f.nests++;
   emit_level(e, p, 0);

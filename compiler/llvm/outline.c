@@ -7,7 +7,8 @@
  * in them bring the same nests again and again.  Compiling is most of svic's time, so a nest is built once: as a function of
  * the bases of its buffers, the options and keys it reads, and of the block of particles.  Whatever else shapes its code is
  * written into a key, and equal keys are one function.  With debug lines the places in the source are part of the key, so
- * that a line is never another's.  A nest without loops stays where it is. */
+ * that a line is never another's.  A nest without loops stays where it is.  One that is to be forked (fork.c) finds what it needs
+ * behind a pointer. */
 #include <stdlib.h>
 #include "emit.h"
 
@@ -82,8 +83,9 @@ static void word_instr(Emit *e, Words *w, Needs *needs, const LoopInstr *i) {
 }
 
 /* Everything the code of a nest depends on but its parameters. */
-static Words key_of(Emit *e, const Nest *nest, Needs *needs) {
+static Words key_of(Emit *e, const Nest *nest, Needs *needs, bool forked) {
   Words w = {0};
+  word(e, &w, forked);
   word(e, &w, (uint64_t)e->f.streamed << 1 | (e->phase->axis >= 0));
   word(e, &w, (uint64_t)(uint32_t)e->phase->axis << 32 | (e->f.streamed ? (uint32_t)e->phase->particles : 0));
   word(e, &w, (uint64_t)nest->nloop << 32 | nest->instr.n);
@@ -121,23 +123,31 @@ static Span span_of(const Nest *nest) {
   return NO_SPAN;
 }
 
+static LLVMTypeRef forked_type(Emit *e) {
+  LLVMTypeRef t[] = {e->ptr, e->ptr, e->i64, e->i64, e->ptr};
+  return LLVMFunctionType(e->void_, t, LEN(t), false);
+}
+
 /* The nest's function, in a frame of its own. */
-static LLVMValueRef build(Emit *e, const Nest *nest, const Needs *needs) {
+static LLVMValueRef build(Emit *e, const Nest *nest, const Needs *needs, bool forked) {
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b);
   LLVMMetadataRef line = e->di ? LLVMGetCurrentDebugLocation2(e->b) : NULL;
   Frame outer = e->f;
   const char *name = arena_printf(e->arena, "%s_nest_%u", LLVMGetValueName(outer.fn), e->outlined.n);
-  function_open(e, name, type_of(e, needs), span_of(nest));
+  function_open(e, name, forked ? forked_type(e) : type_of(e, needs), span_of(nest));
   attribute_add(e, e->f.fn, "noinline", 0);
   e->f.needs = needs;
   e->f.streamed = outer.streamed;
-  e->f.start = LLVMGetParam(e->f.fn, 2);
-  e->f.count = LLVMGetParam(e->f.fn, 3);
-  for (uint32_t i = 0; i < needs->bases.n; i++)
-    e->f.base[needs->bases.at[i]] = LLVMGetParam(e->f.fn, NEST_FIXED + i);
-  LLVMBasicBlockRef body = entry_open(e);
-  e->f.first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->f.start, emit_index(e, 0), "first_block");
-  entry_close(e, body);
+  if (forked) {
+    e->f.from = LLVMGetParam(e->f.fn, 2), e->f.to = LLVMGetParam(e->f.fn, 3), e->f.partial = LLVMGetParam(e->f.fn, 4);
+  } else {
+    e->f.start = LLVMGetParam(e->f.fn, 2);
+    e->f.count = LLVMGetParam(e->f.fn, 3);
+    LLVMBasicBlockRef body = entry_open(e);
+    e->f.first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->f.start, emit_index(e, 0), "first_block");
+    entry_close(e, body);
+  }
+  for (uint32_t i = 0; i < needs->bases.n; i++) e->f.base[needs->bases.at[i]] = nest_base(e, i);
   nest_emit(e, nest);
   function_close(e);
   LLVMValueRef fn = e->f.fn;
@@ -162,11 +172,12 @@ void nest_call(Emit *e, const Nest *nest) {
     return;
   }
   Needs *needs = NEW(e->arena, Needs);
-  Words key = key_of(e, nest, needs);
+  bool forked = fork_pays(e, nest);
+  Words key = key_of(e, nest, needs, forked);
   LLVMValueRef fn = find(e, &key);
   debug_at(e, span_of(nest));
   if (!fn) {
-    fn = build(e, nest, needs);
+    fn = build(e, nest, needs, forked);
     NestFunction f = {(const char *)key.at, key.n * sizeof *key.at, fn};
     vec_push(e->arena, &e->outlined, f);
   }
@@ -178,5 +189,6 @@ void nest_call(Emit *e, const Nest *nest) {
   for (uint32_t i = 0; i < needs->options.n; i++) arg[k++] = call_option(e, needs->options.at[i]);
   for (uint32_t i = 0; i < needs->draws.n; i++)
     for (unsigned w = 0; w < 2; w++) arg[k++] = call_key(e, needs->draws.at[i], w);
-  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(fn), fn, arg, n, "");
+  if (forked) fork_call(e, nest, fn, n - NEST_FIXED, arg + NEST_FIXED);
+  else LLVMBuildCall2(e->b, LLVMGlobalGetValueType(fn), fn, arg, n, "");
 }

@@ -71,7 +71,7 @@ static bool in_register(const NestPlan *p, uint32_t instr) {
 }
 
 /* The same question before there is a plan, by loops. */
-static bool needs_memory(const Nest *nest, const LoopInstr *i) {
+bool reduce_needs_memory(const Nest *nest, const LoopInstr *i) {
   bool uses[LOOP_DEPTH_MAX] = {false}, reduced = false;
   for (uint32_t k = 0; k < i->at.n; k++) {
     if (i->at.at[k].kind == IX_VALUE) return true;
@@ -128,7 +128,7 @@ static void fill(Emit *e, const Nest *nest, const LoopInstr *i) {
 void reduce_prepare(Emit *e, const Nest *nest) {
   for (uint32_t k = 0; k < nest->instr.n; k++) {
     const LoopInstr *i = &nest->instr.at[k];
-    if (i->kind != LI_REDUCE || i->from == FROM_BEFORE || !needs_memory(nest, i)) continue;
+    if (i->kind != LI_REDUCE || i->from == FROM_BEFORE || !reduce_needs_memory(nest, i)) continue;
     debug_at(e, i->span);
     LLVMValueRef anew = starts_anew(e, i->from);
     if (!anew) {
@@ -220,6 +220,7 @@ void reduce_step(Emit *e, NestPlan *p, uint32_t instr) {
 }
 
 void reduce_leave(Emit *e, NestPlan *p, uint32_t level) {
+  uint32_t slot = 0;
   if (p->for_top) return;
   for (uint32_t k = 0; k < p->nest->instr.n; k++) {
     if (!starts_at(p, k, level)) continue;
@@ -228,6 +229,40 @@ void reduce_leave(Emit *e, NestPlan *p, uint32_t level) {
     if (p->top[k])
       v = LLVMBuildFAdd(e->b, p->top[k], scalar_kernel(e, "log", 1, &v), "logsumexp"); /* of nothing: -inf */
     p->accumulator[k] = NULL;
-    settle(e, p, k, v);
+    if (level == 0 && e->f.partial) {
+      LLVMValueRef at = emit_index(e, slot++);
+      LLVMBuildStore(e->b, v, LLVMBuildInBoundsGEP2(e->b, e->real, e->f.partial, &at, 1, ""));
+    } else {
+      settle(e, p, k, v);
+    }
   }
+}
+
+/* ---- forked nests: see fork.c.  Whole reductions have a slot each, in the order of their instructions. */
+bool reduce_is_whole(const Nest *nest, const LoopInstr *i) {
+  if (i->kind != LI_REDUCE || indexed_by_value(&i->at)) return false;
+  for (uint32_t k = 0; k < i->at.n; k++) {
+    const Loop *l = i->at.at[k].kind == IX_LOOP ? &nest->loop[i->at.at[k].loop] : NULL;
+    if (l && !(l->kind == LOOP_SIZE && l->size == 1)) return false;
+  }
+  return true;
+}
+
+void reduce_join(Emit *e, const LoopInstr *i, LLVMValueRef partial, uint32_t stride) {
+  ReduceKind kind = (ReduceKind)i->kind2;
+  LLVMValueRef v = NULL, offset = NULL;
+  for (uint32_t part = 0; part < SVI_PARTS; part++) {
+    LLVMValueRef at = emit_index(e, (uint64_t)part * stride);
+    LLVMValueRef x = LLVMBuildLoad2(e->b, e->real, LLVMBuildInBoundsGEP2(e->b, e->real, partial, &at, 1, ""), "partial");
+    v = v ? combine(e, kind, v, x) : x;
+  }
+  Amount size[AXIS_MAX + DIM_MAX], step[AXIS_MAX + DIM_MAX];
+  int32_t axis[AXIS_MAX + DIM_MAX];
+  buffer_layout(e, i->buf, size, step, axis);
+  for (uint32_t k = 0; k < i->at.n; k++)
+    if (i->at.at[k].plus) offset = emit_add(e, offset, emit_mul(e, emit_index(e, (uint64_t)i->at.at[k].plus), amount_emit(e, step[k])));
+  LLVMValueRef to = buffer_base(e, i->buf);
+  if (offset) to = LLVMBuildInBoundsGEP2(e->b, e->real, to, &offset, 1, "");
+  if (starts_anew(e, i->from)) v = combine(e, kind, LLVMBuildLoad2(e->b, e->real, to, "before"), v);      /* in a serial phase: always, or never */
+  LLVMBuildStore(e->b, v, to);
 }

@@ -54,15 +54,16 @@ LLVMValueRef scalar_random(Emit *e, RandomKind kind, LLVMValueRef k0, LLVMValueR
   switch (kind) {
     case RANDOM_UNIFORM: name = "uniform"; break;
     case RANDOM_NORMAL:  name = "normal"; break;
-    case RANDOM_GAMMA:   return runtime_call(e, RUNTIME_svi_standard_gamma, 5, a);
+    case RANDOM_GAMMA:   name = "standard_gamma"; break;
     case RANDOM_POISSON: return runtime_call(e, RUNTIME_svi_poisson, 5, a);
     case RANDOM_VONMISES: return runtime_call(e, RUNTIME_svi_vonmises, 5, a);
   }
   char full[64];
   snprintf(full, sizeof full, "svi_%s_%s", name, e->real_bytes == 4 ? "f32" : "f64");
-  LLVMTypeRef types[4] = {e->i32, e->i32, e->i32, e->i32};
-  LLVMValueRef f = pure_function(e, full, 4, types);
-  return LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, a, 4, "");
+  LLVMTypeRef types[5] = {e->i32, e->i32, e->i32, e->i32, e->real};
+  uint32_t n = kind == RANDOM_GAMMA ? 5 : 4;
+  LLVMValueRef f = pure_function(e, full, n, types);
+  return LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, a, n, "");
 }
 
 /* ---- lowering words of elementwise.def */

@@ -63,6 +63,8 @@ double svi_array_get(const SviArray *a, uint64_t index);
 /* out[nrows][row_size]: row r is elements rows[r]*row_size ... of the array.  Rows are not checked. */
 void svi_array_rows_f32(const SviArray *a, const uint32_t *rows, size_t nrows, size_t row_size, float *out);
 void svi_array_rows_f64(const SviArray *a, const uint32_t *rows, size_t nrows, size_t row_size, double *out);
+/* Adds the elements of these rows, each of row_size, to sum[row_size]. */
+void svi_array_sum_rows(const SviArray *a, uint64_t first, uint64_t rows, size_t row_size, double *sum);
 
 /* "u8 [60000,28,28]" into text, cut to fit; returns text. */
 char *svi_array_describe(const SviArray *a, char *text, size_t room);

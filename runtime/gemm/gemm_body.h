@@ -3,7 +3,7 @@
  * In:  REAL, NAME(x), LANES reals a vector, and of that instruction set
  *        ROWS, VECTORS   a tile of C held in registers: so many rows, so many vectors a row
  *        BIT_VECTORS     vectors of one row of C when rows of B are added up
- *        NAME(part_load)(p, n), NAME(part_store)(p, n, v)     n < LANES reals
+ *        NAME(part_load)(p, n), NAME(part_store)(p, n, v)     0 < n <= LANES reals
  *        NAME(ones)(a, k, list)                   places of what is not 0 among k <= BITS reals; how many
  *        NAME(columns)(a, lda, k, n, mask)        bit p of mask[i]: a[p * lda + i] is not 0; i < n <= LANES, p < k <= 64
  *        NAME(transpose)(b, ldb, out, ldo, rows, columns)    out[c * ldo + r] = b[r * ldb + c]
@@ -20,35 +20,24 @@
 
 INLINE VECTOR NAME(load)(const REAL *p) { return *(const NAME(U) *)p; }
 INLINE void   NAME(store)(REAL *p, VECTOR v) { *(NAME(U) *)p = v; }
-INLINE VECTOR NAME(load_some)(const REAL *p, uint64_t n) { return n == LANES ? NAME(load)(p) : NAME(part_load)(p, n); }
-INLINE void   NAME(store_some)(REAL *p, uint64_t n, VECTOR v) { if (n == LANES) NAME(store)(p, v); else NAME(part_store)(p, n, v); }
 
 /* ---- a tile: mr rows, nv vectors, the last of them of `last` columns */
 #define TILE_ARGUMENTS uint64_t k, const REAL *a, uint64_t si, uint64_t sp, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc, uint64_t last
 INLINE void NAME(tile)(const unsigned mr, const unsigned nv, TILE_ARGUMENTS) {
   VECTOR acc[ROWS][VECTORS];
-  for (unsigned i = 0; i < mr; i++)
-    for (unsigned j = 0; j < nv; j++)
-      acc[i][j] = !add ? (VECTOR){0} : j + 1 < nv ? NAME(load)(c + i * ldc + j * LANES) : NAME(load_some)(c + i * ldc + j * LANES, last);
-  if (last == LANES) {
-    for (uint64_t p = 0; p < k; p++, a += sp, b += ldb) {
-      VECTOR y[VECTORS];
-      for (unsigned j = 0; j < nv; j++) y[j] = NAME(load)(b + j * LANES);
-      for (unsigned i = 0; i < mr; i++)
-        for (unsigned j = 0; j < nv; j++) acc[i][j] += a[i * si] * y[j];
-    }
-  } else {
-    for (uint64_t p = 0; p < k; p++, a += sp, b += ldb) {
-      VECTOR y[VECTORS];
-      for (unsigned j = 0; j + 1 < nv; j++) y[j] = NAME(load)(b + j * LANES);
-      y[nv - 1] = NAME(part_load)(b + (nv - 1) * LANES, last);
-      for (unsigned i = 0; i < mr; i++)
-        for (unsigned j = 0; j < nv; j++) acc[i][j] += a[i * si] * y[j];
-    }
+  UNROLLED for (unsigned i = 0; i < mr; i++)
+    UNROLLED for (unsigned j = 0; j < nv; j++)
+      acc[i][j] = !add ? (VECTOR){0} : j + 1 < nv ? NAME(load)(c + i * ldc + j * LANES) : NAME(part_load)(c + i * ldc + j * LANES, last);
+  for (uint64_t p = 0; p < k; p++, a += sp, b += ldb) {
+    VECTOR y[VECTORS];
+    UNROLLED for (unsigned j = 0; j + 1 < nv; j++) y[j] = NAME(load)(b + j * LANES);
+    y[nv - 1] = NAME(part_load)(b + (nv - 1) * LANES, last);
+    UNROLLED for (unsigned i = 0; i < mr; i++)
+      UNROLLED for (unsigned j = 0; j < nv; j++) acc[i][j] += a[i * si] * y[j];
   }
-  for (unsigned i = 0; i < mr; i++) {
-    for (unsigned j = 0; j + 1 < nv; j++) NAME(store)(c + i * ldc + j * LANES, acc[i][j]);
-    NAME(store_some)(c + i * ldc + (nv - 1) * LANES, last, acc[i][nv - 1]);
+  UNROLLED for (unsigned i = 0; i < mr; i++) {
+    UNROLLED for (unsigned j = 0; j + 1 < nv; j++) NAME(store)(c + i * ldc + j * LANES, acc[i][j]);
+    NAME(part_store)(c + i * ldc + (nv - 1) * LANES, last, acc[i][nv - 1]);
   }
 }
 
@@ -70,11 +59,13 @@ static NAME(Tile) *const NAME(tiles)[ROWS][VECTORS] = {
 static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
   static _Thread_local REAL packed[DEPTH * VECTORS * LANES] __attribute__((aligned(64)));
   uint64_t si = ta ? 1 : lda, sp = ta ? lda : 1, depths = (k + DEPTH - 1) / DEPTH, blocks = (m + ROWS - 1) / ROWS;
+  uint64_t vectors = (n + LANES - 1) / LANES, panels = (vectors + VECTORS - 1) / VECTORS;
   if (k == 0 && !add) for (uint64_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
   for (uint64_t d = 0; d < depths; d++) {
     uint64_t p = k * d / depths, kd = k * (d + 1) / depths - p;
-    for (uint64_t j = 0; j < n; j += VECTORS * LANES) {
-      uint64_t columns = n - j < VECTORS * LANES ? n - j : VECTORS * LANES, nv = (columns + LANES - 1) / LANES, last = columns - (nv - 1) * LANES;
+    for (uint64_t s = 0; s < panels; s++) {              /* evenly: narrow tiles wait for their loads */
+      uint64_t v = vectors * s / panels, nv = vectors * (s + 1) / panels - v, j = v * LANES;
+      uint64_t columns = j + nv * LANES < n ? nv * LANES : n - j, last = columns - (nv - 1) * LANES;
       const REAL *panel = b + p * ldb + j;
       uint64_t ldp = ldb;
       if (tb) {
@@ -93,14 +84,14 @@ static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, co
 #define ADD_ARGUMENTS uint64_t count, const uint32_t *at, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t last
 INLINE void NAME(add_rows)(const unsigned nv, ADD_ARGUMENTS) {
   VECTOR acc[BIT_VECTORS];
-  for (unsigned j = 0; j < nv; j++) acc[j] = !add ? (VECTOR){0} : j + 1 < nv ? NAME(load)(c + j * LANES) : NAME(load_some)(c + j * LANES, last);
+  UNROLLED for (unsigned j = 0; j < nv; j++) acc[j] = !add ? (VECTOR){0} : j + 1 < nv ? NAME(load)(c + j * LANES) : NAME(part_load)(c + j * LANES, last);
   for (uint64_t q = 0; q < count; q++) {
     const REAL *y = b + at[q] * ldb;
-    for (unsigned j = 0; j + 1 < nv; j++) acc[j] += NAME(load)(y + j * LANES);
-    acc[nv - 1] += NAME(load_some)(y + (nv - 1) * LANES, last);
+    UNROLLED for (unsigned j = 0; j + 1 < nv; j++) acc[j] += NAME(load)(y + j * LANES);
+    acc[nv - 1] += NAME(part_load)(y + (nv - 1) * LANES, last);
   }
-  for (unsigned j = 0; j + 1 < nv; j++) NAME(store)(c + j * LANES, acc[j]);
-  NAME(store_some)(c + (nv - 1) * LANES, last, acc[nv - 1]);
+  UNROLLED for (unsigned j = 0; j + 1 < nv; j++) NAME(store)(c + j * LANES, acc[j]);
+  NAME(part_store)(c + (nv - 1) * LANES, last, acc[nv - 1]);
 }
 typedef void NAME(AddRows)(ADD_ARGUMENTS);
 #define ADD_ROWS(nv) static void NAME(add_rows_##nv)(ADD_ARGUMENTS) { NAME(add_rows)(nv, count, at, b, ldb, add, c, last); }

@@ -83,11 +83,15 @@ INLINE void NAME(part_store)(REAL *p, uint64_t n, NAME(V) v) { _mm256_maskstore_
 #undef PART_MASK
 #else
 INLINE NAME(V) NAME(part_load)(const REAL *p, uint64_t n) {
+  if (n == LANES) return *(const NAME(U) *)p;
   NAME(V) v = {0};
   for (uint64_t i = 0; i < n; i++) v[i] = p[i];
   return v;
 }
-INLINE void NAME(part_store)(REAL *p, uint64_t n, NAME(V) v) { for (uint64_t i = 0; i < n; i++) p[i] = v[i]; }
+INLINE void NAME(part_store)(REAL *p, uint64_t n, NAME(V) v) {
+  if (n == LANES) *(NAME(U) *)p = v;
+  else for (uint64_t i = 0; i < n; i++) p[i] = v[i];
+}
 #endif
 
 #ifndef OWN_HOOKS

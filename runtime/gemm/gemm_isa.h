@@ -5,6 +5,12 @@
 #endif
 #include "gemm.h"
 #define INLINE static inline __attribute__((always_inline))
+/* before a short loop of known length over registers: written out in time, or they would be memory */
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
 /* rows of B between two visits to C; of A, whose ones are listed at once */
 enum { DEPTH = 256, BITS = 1024 };
 #define JOIN_(a, b) a##b

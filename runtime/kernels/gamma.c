@@ -1,4 +1,5 @@
-/* The derivative of a gamma sample with respect to its shape, for implicit reparameterisation.
+/* The derivative of a gamma sample with respect to its shape, for implicit reparameterisation, in double precision.
+ * (In single precision, by straight-line code: kernels_f32.c.)
  *
  * In:  alpha = a and a sample x of the standard gamma law.
  * Out: v = dx/da along a fixed value F of the cdf, -(dF(x; a)/da) / pdf(x; a).
@@ -73,16 +74,11 @@ static const double node[NODES][2] = {
   { 19.110022423304084, 5.0153636040511343 },
 };
 
-/* What is asked of the three ways in either width. */
-typedef struct {
-  double tail;      /* the series stops at terms this small against the sum */
-  int    stride;    /* of the nodes, every so many are taken */
-  double large;     /* from this a on the expansion in 1/a is used */
-} Effort;
+enum { LARGE = 12 };                         /* from this a on the expansion in 1/a is used */
 
-static double grad_series(double a, double x, double tail) {
+static double grad_series(double a, double x) {
   double t = 1, S = 1, H = 0, SH = 0;
-  for (double n = a + 1; t > tail * S || n < x; n += 1) {
+  for (double n = a + 1; t > 1e-11 * S || n < x; n += 1) {
     double r = 1 / n;
     H += r;
     t *= x * r;
@@ -92,17 +88,16 @@ static double grad_series(double a, double x, double tail) {
   return x / a * (S * (svi_digamma_f64(a + 1) - log(x)) + SH);
 }
 
-static double grad_integral(double a, double x, int stride) {
+static double grad_integral(double a, double x) {
   double lean = a > 1 ? (a - 1) / x : 0;      /* log of the integrand: -(1 - lean) u - lean u^2 / 2x + ... */
   double s = 1 / (1 - lean + sqrt(0.5 * lean / x));
   double I = 0, J = 0;
-  for (int i = 0; i < NODES; i += stride) {
+  for (int i = 0; i < NODES; i++) {
     double u = s * node[i][0], l = log1p(u / x), g = exp((a - 1) * l - u) * node[i][1];
     I += g;
     J += g * l;
   }
-  double scale = s * stride;
-  return scale * (I * (log(x) - svi_digamma_f64(a)) + J);
+  return s * (I * (log(x) - svi_digamma_f64(a)) + J);
 }
 
 static double horner(const double *c, int n, double x) {
@@ -117,21 +112,13 @@ static double grad_expansion(double a, double s) {
             + e * (horner(grad_v3, 10, s) + e * horner(grad_v4, 8, s))));
 }
 
-static double grad(double a, double x, Effort effort) {
+double svi_gamma_grad_f64(double a, double x) {
   if (!(a > 0 && x >= 0) || isinf(a) || isinf(x)) return NAN;
   if (x == 0) return 0;
-  if (a >= effort.large) {
+  if (a >= LARGE) {
     double s = log(x / a);
     if (fabs(s) <= 2) return grad_expansion(a, s);
   }
   double edge = a + 0.5;
-  return x < (edge > 1 ? edge : 1) ? grad_series(a, x, effort.tail) : grad_integral(a, x, effort.stride);
-}
-
-float svi_gamma_grad_f32(float alpha, float x) {
-  return (float)grad(alpha, x, (Effort){ .tail = 1e-6, .stride = 2, .large = 2.5 });
-}
-
-double svi_gamma_grad_f64(double alpha, double x) {
-  return grad(alpha, x, (Effort){ .tail = 1e-11, .stride = 1, .large = 12 });
+  return x < (edge > 1 ? edge : 1) ? grad_series(a, x) : grad_integral(a, x);
 }

@@ -24,7 +24,7 @@
 #undef KERNEL
 
 /* dx/dalpha of a standard gamma sample x whose cdf value is held fixed (gamma.c).  alpha in [1e-3, 1e4],
- * x > 0; relative error 1e-4 (f32) and 1e-7 (f64).  Not inlined: it loops and branches. */
+ * x > 0; relative error 1e-4 (f32) and 1e-7 (f64).  The f64 one is not inlined: it loops and branches. */
 SVI_CONST float  svi_gamma_grad_f32(float alpha, float x);
 SVI_CONST double svi_gamma_grad_f64(double alpha, double x);
 /* dx/dkappa of a von Mises sample x of mean 0 whose cdf value is held fixed (vonmises.c).  kappa in [0, 1e8], |x| <= pi;

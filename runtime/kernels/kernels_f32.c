@@ -1,9 +1,9 @@
 /* The elementwise kernels in single precision, and the generator.
  *
  * In:  kernels.def, random.h.
- * Out: every svi_NAME_f32 of the table; svi_threefry, svi_uniform_f32, svi_normal_f32.
+ * Out: every svi_NAME_f32 of the table; svi_threefry, svi_uniform_f32, svi_normal_f32, svi_standard_gamma_f32, svi_gamma_grad_f32.
  *
- * Every body is straight-line code: all branches of a function are computed and selects choose.  Roundings
+ * Every body is straight-line code without calls (but for one call in standard_gamma): all branches of a function are computed and selects choose.  Roundings
  * to an integer add and take away a large constant, so that no conversion can overflow, whatever comes
  * in.  A clamp is written `x > hi ? hi : x`, which lets NaN through.  Splittings such as ln2 = HI + LO are
  * short enough to be exact without fma too; kernels must not rely on contraction.
@@ -15,10 +15,17 @@
 #include "random.h"
 
 #define INLINE static inline __attribute__((always_inline))
+/* A loop of known length, written out. */
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
 #define SIZE(c) ((int)(sizeof(c) / sizeof *(c)))
 #define INF __builtin_inff()
 #define NOT_A_NUMBER __builtin_nanf("")
 #define TINY 1.17549435e-38f                 /* the smallest normal number */
+#define HUGEST 3.40282347e+38f
 #define SHIFT 12582912.0f                    /* 1.5 * 2^23: adding it rounds to an integer */
 #define SHIFT64 6755399441055744.0           /* 1.5 * 2^52 */
 #define LOG2_E 1.44269504f
@@ -462,6 +469,63 @@ float svi_trigamma_f32(float x) {
   return x < 0.0f ? NOT_A_NUMBER : y;
 }
 
+/* The derivative of a gamma sample by its shape: see gamma.c for v, I and the expansion in 1/a.  All three ways are taken:
+ *
+ * from 2.5 on, |s| <= 2:  the expansion at a.
+ * x small:   the expansion at a + 4, carried down four times by  v(a) = x/a (v(a+1) + digamma(a+1) - log x),  which follows from
+ *   F(x; a) = F(x; a+1) + pdf(x; a+1).  The smaller x, the less of the expansion is left, and so of its error beyond |s| = 2.
+ * x large:   I = B/A of the continued fraction of Legendre for 1 - F, whose k-th step is
+ *   A_k = (1 + (2k+1-a)/x) A_{k-1} - k(k-a)/x^2 A_{k-2},  B_k likewise, and its derivative by a. */
+static const float grad_v1[] = {
+  -7.77551946e-10f, -2.19223569e-9f, 3.26676652e-8f, 9.98572914e-8f, -9.33705460e-7f, -3.29642940e-6f, 2.31403201e-5f,
+  9.91944387e-5f, -0.000496026622f, -0.00277777191f, 0.00833333207f, 0.0833333325f, 0.166666667f,
+};
+static const float grad_v2[] = {
+  -1.86465003e-9f, 2.95263505e-8f, 7.05307255e-8f, -9.41001420e-7f, -1.79233576e-6f, 1.87847950e-5f, 3.96699600e-5f,
+  -0.000297478589f, -0.000793644446f, 0.00357138140f, 0.0166666658f, 0.0166666692f,
+};
+static const float grad_v3[] = {
+  -4.68390740e-8f, -6.12064062e-7f, 1.23569648e-6f, 1.43933945e-5f, -1.87349932e-5f, -0.000191971386f, 0.000198271629f,
+  0.00178478197f, -0.00119044861f, -0.00952373667f,
+};
+static const float grad_v4[] = {
+  2.49284740e-6f, 1.76295443e-6f, -4.77691679e-5f, -1.82909904e-5f, 0.000481205200f, 1.42317825e-5f, -0.00356975284f, -0.00357097652f,
+};
+enum { LIFTS = 4, FRACTION = 10 };
+
+float svi_gamma_grad_f32(float a, float x) {
+  float near_one = a + 0.5f < 1.5f ? 1.5f : a + 0.5f, inverse = 1.0f / x, log_x = svi_log_f32(x);
+  float s_own = log_x - svi_log_f32(a);
+  int expands = (a >= 2.5f) & (s_own >= -2.0f) & (s_own <= 2.0f), lifts = (x < near_one) | (s_own < -2.0f);
+
+  float top = expands ? a : a + (float)LIFTS, r = 1.0f / top, s = log_x - svi_log_f32(top);
+  float c = s < -2.0f ? -2.0f : s > 2.0f ? 2.0f : s, gone = -svi_expm1_f32(-s);
+  float v = gone != 0.0f ? s / gone : 1.0f;
+  v = v + r * (POLY(grad_v1, c) + r * (POLY(grad_v2, c) + r * (POLY(grad_v3, c) + r * POLY(grad_v4, c))));
+
+  float lifted = v, gap = -s - r * (0.5f + r * POLY(digamma_far, r * r));      /* digamma(top) - log x */
+  UNROLLED for (int j = LIFTS - 1; j >= 0; j--) {
+    float q = 1.0f / (a + (float)j);
+    lifted = x * q * (lifted + gap);
+    gap -= q;
+  }
+
+  float y = inverse, A0 = 1.0f, A1 = 1.0f + (1.0f - a) * y, dA0 = 0.0f, dA1 = -y, B0 = 0.0f, B1 = 1.0f, dB0 = 0.0f, dB1 = 0.0f;
+  UNROLLED for (int k = 1; k <= FRACTION; k++) {
+    float b = 1.0f + ((float)(2 * k + 1) - a) * y, e = (float)k * y * y, d = e * ((float)k - a);
+    float dA = b * dA1 - y * A1 - d * dA0 + e * A0, dB = b * dB1 - y * B1 - d * dB0 + e * B0;
+    float A = b * A1 - d * A0, B = b * B1 - d * B0;
+    A0 = A1, A1 = A, B0 = B1, B1 = B, dA0 = dA1, dA1 = dA, dB0 = dB1, dB1 = dB;
+  }
+  float I = B1 / A1, beyond = I * (log_x - svi_digamma_f32(a)) + (dB1 - I * dA1) / A1;
+
+  float g = lifts ? lifted : beyond;
+  g = expands ? v : g;
+  g = x == 0.0f ? 0.0f : g;
+  int inside = (a > 0.0f) & (a < INF) & (x >= 0.0f) & (x < INF);
+  return inside ? g : NOT_A_NUMBER;
+}
+
 /* --- random numbers ---------------------------------------------------------------------------------- */
 
 uint64_t svi_threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
@@ -485,10 +549,39 @@ static const float sinpi_c[] = {
 /* Box and Muller's normal is sqrt(-2 log u) cos(2 pi t), t uniform.  The cosine of a uniform angle is
  * distributed as the sine of an angle uniform on (-pi/2, pi/2), for which one short odd polynomial is
  * enough.  u is in (0, 1], so the root is at most sqrt(66 ln2) = 6.764. */
-float svi_normal_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
-  uint64_t words = threefry_2x32(13, k0, k1, c0, c1);
+INLINE float normal_of(uint64_t words) {
   float u = (float)(uint32_t)words * 0x1p-32f + 0x1p-33f;
   float v = (float)(int32_t)(uint32_t)(words >> 32) * 0x1p-32f;
   Parts p = split(u);
   return __builtin_sqrtf(-2.0f * log_sum((float)p.k, p.m - 1.0f, 0.0f)) * (v * POLY(sinpi_c, v * v));
+}
+
+float svi_normal_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) { return normal_of(threefry_2x32(13, k0, k1, c0, c1)); }
+
+/* The uniform of a pair of words with the digits of a float wherever it lies in (0, 1]. */
+INLINE float fine_uniform(uint64_t words) { return (float)(uint32_t)(words >> 32) * 0x1p-32f + ((float)(uint32_t)words + 0.5f) * 0x1p-64f; }
+
+/* As svi_standard_gamma_f64 in samplers.c, of the same words.  One draw in four hundred is still rejected after two tries: it is
+ * below 0 then, and svi_gamma_settle_f32 draws it.  That is called for all, so that there is no branch. */
+enum { GAMMA_TRIES = 2 };
+float svi_standard_gamma_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha) {
+  uint64_t l = threefry_2x32(13, k0, k1, STREAM, STREAM);
+  uint32_t l0 = (uint32_t)l, l1 = (uint32_t)(l >> 32);
+  int is_low = alpha < 1.0f, done = 0;
+  float a = is_low ? alpha + 1.0f : alpha, d = a - 0.333333333f, c = 1.0f / __builtin_sqrtf(9.0f * d), x = 0.0f;
+  UNROLLED for (uint32_t t = 0; t < GAMMA_TRIES; t++) {
+    float z = normal_of(threefry_2x32(13, l0 + 1 + 2 * t, l1, c0, c1)), y = c * z, root = 1.0f + y;
+    float log_u = svi_log_f32(fine_uniform(threefry_2x32(13, l0 + 2 + 2 * t, l1, c0, c1)));
+    float edge = 0.5f * z * z + d * (3.0f * (svi_log1p_f32(y) - y) - y * y * (3.0f + y));
+    int accepted = (root > 0.0f) & (log_u < edge);
+    x = done ? x : d * (root * root * root);               /* the last one, if none is accepted */
+    done |= accepted;
+  }
+  float boost = svi_exp_f32(svi_log_f32(fine_uniform(threefry_2x32(13, l0, l1, c0, c1))) / alpha);
+  x *= is_low ? boost : 1.0f;
+  x = x < TINY ? TINY : x;
+  x = x > HUGEST ? HUGEST : x;
+  done &= alpha > 0.0f;
+  x = done ? x : -1.0f;
+  return svi_gamma_settle_f32(x, k0, k1, c0, c1, alpha);
 }

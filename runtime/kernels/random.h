@@ -5,14 +5,16 @@
  * and the number of threads.  Callers must keep to one distribution per (key, counter): a uniform and a
  * normal at the same place are made of the same bits.
  *
- * Inlined kernels, bodies in kernels_f32.c and kernels_f64.c: threefry, uniform, normal.
+ * Inlined kernels, bodies in kernels_f32.c and kernels_f64.c: threefry, uniform, normal, and standard_gamma in single precision.
  * Out of line, in samplers.c: standard_gamma, poisson, vonmises, which need several words a draw.
- * See note [words of a draw] there for how these are kept apart. */
+ * See note [words of a draw] there for how these are kept apart: words of the STREAM. */
 #ifndef SVI_RANDOM_H
 #define SVI_RANDOM_H
 
 #include <stdint.h>
 #include "kernels.h"
+
+#define STREAM 0xffffffffu
 
 /* Threefry-2x32 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
  * The result's low half is the first word.  13 rounds are the fewest that pass BigCrush; 20 are the
@@ -52,6 +54,10 @@ SVI_CONST double svi_normal_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t 
  * logarithm is finite; NaN where alpha is not positive. */
 SVI_CONST float  svi_standard_gamma_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha);
 SVI_CONST double svi_standard_gamma_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, double alpha);
+
+/* x, or where that is below 0 a standard gamma draw.  Out of line; vectors of them, of the instruction sets that a compiled model
+ * may be made for, are in settle_avx2.c and settle_avx512.c. */
+SVI_CONST float  svi_gamma_settle_f32(float x, uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha);
 
 /* Poisson counts, as a number of the width; NaN where the rate is negative, infinite or NaN. */
 SVI_CONST float  svi_poisson_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float rate);

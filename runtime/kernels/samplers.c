@@ -10,12 +10,11 @@
  * made by the generator itself come within a few j of each other.  No draw of one word pair may sit at
  * the counter (STREAM, STREAM).
  *
- * Everything is computed in double; the f32 results are the f64 ones rounded. */
+ * Everything is computed in double; the f32 results are the f64 ones rounded, but for the gamma law, whose f32 draws are made of
+ * the same words in single precision (kernels_f32.c), so that a loop of them is vectorised. */
 #include <float.h>
 #include <math.h>
 #include "random.h"
-
-#define STREAM 0xffffffffu
 
 typedef struct { uint32_t l0, l1, c0, c1, j; } Words;
 
@@ -25,24 +24,29 @@ static Words words_new(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
 }
 
 static double words_uniform(Words *w) { return svi_uniform_f64(w->l0 + w->j++, w->l1, w->c0, w->c1); }
-static double words_normal (Words *w) { return svi_normal_f64 (w->l0 + w->j++, w->l1, w->c0, w->c1); }
 
 /* --- gamma ------------------------------------------------------------------------------------------- */
 
+/* As fine_uniform in kernels_f32.c. */
+static double gamma_uniform(const Words *w, uint32_t j) {
+  uint64_t words = threefry_2x32(13, w->l0 + j, w->l1, w->c0, w->c1);
+  return (double)(uint32_t)(words >> 32) * 0x1p-32 + ((double)(uint32_t)words + 0.5) * 0x1p-64;
+}
+
 /* log of a gamma sample.  Marsaglia and Tsang, "A simple method for generating gamma variables", ACM
  * TOMS 26 (2000); below shape 1 a sample of shape a + 1 times u^(1/a), in logarithms since that soon
- * underflows. */
-static double log_gamma_sample(Words *w, double a) {
+ * underflows.  Word pair 0 is this u, each try has two more. */
+static double log_gamma_sample(const Words *w, double a) {
   double boost = 0;
   if (a < 1) {
-    boost = log(words_uniform(w)) / a;
+    boost = log(gamma_uniform(w, 0)) / a;
     a += 1;
   }
   double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
-  for (;;) {
-    double z = words_normal(w), root = 1 + c * z;
+  for (uint32_t j = 1;; j += 2) {
+    double z = svi_normal_f64(w->l0 + j, w->l1, w->c0, w->c1), root = 1 + c * z;
     if (root <= 0) continue;
-    double v = root * root * root, u = words_uniform(w);
+    double v = root * root * root, u = gamma_uniform(w, j + 1);
     if (u < 1 - 0.0331 * (z * z) * (z * z) || log(u) < 0.5 * z * z + d * (1 - v + log(v)))
       return log(d * v) + boost;
   }
@@ -54,9 +58,10 @@ double svi_standard_gamma_f64(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1
   return fmin(fmax(exp(log_gamma_sample(&w, alpha)), DBL_MIN), DBL_MAX);
 }
 
-float svi_standard_gamma_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha) {
-  double x = svi_standard_gamma_f64(k0, k1, c0, c1, alpha);
-  return x < (double)FLT_MIN ? FLT_MIN : x > (double)FLT_MAX ? FLT_MAX : (float)x;
+float svi_gamma_settle_f32(float x, uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha) {
+  if (x >= 0) return x;
+  double y = svi_standard_gamma_f64(k0, k1, c0, c1, alpha);
+  return y < (double)FLT_MIN ? FLT_MIN : y > (double)FLT_MAX ? FLT_MAX : (float)y;
 }
 
 /* --- poisson ----------------------------------------------------------------------------------------- */

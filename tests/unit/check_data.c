@@ -587,6 +587,25 @@ START_TEST(rows_are_gathered_as_floats_and_doubles) {
 }
 END_TEST
 
+/* Enough rows of bytes that sums of 16 bits are emptied more than once, and wider than a block of them. */
+START_TEST(rows_are_summed) {
+  enum { ROWS = 700, WIDTH = 530, FIRST = 3 };
+  static uint8_t bytes[ROWS * WIDTH * 8];
+  static double  sum[WIDTH];
+  for (int t = 0; t < ALL_TYPES; t++) {
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = t == SVI_F32 || t == SVI_F64 ? 0 : t == SVI_U8 ? 255 : (uint8_t)bits(i);
+    for (size_t i = 0; i < WIDTH; i++) sum[i] = (double)i;
+    SviArray a = { .name = "a", .type = (SviType)t, .rank = 2, .dim = { ROWS, WIDTH }, .bytes = bytes };
+    svi_array_sum_rows(&a, FIRST, ROWS - FIRST, WIDTH, sum);
+    for (size_t i = 0; i < WIDTH; i += 13) {
+      double want = (double)i;
+      for (uint64_t r = FIRST; r < ROWS; r++) want += svi_array_get(&a, r * WIDTH + i);
+      ck_assert_double_eq(sum[i], want);
+    }
+  }
+}
+END_TEST
+
 START_TEST(shapes_that_overflow_are_seen) {
   uint64_t n;
   ck_assert(svi_dims_size((uint64_t[]){ 60000, 28, 28 }, 3, 4, &n) && n == 188160000);
@@ -811,6 +830,7 @@ static Suite *make_suite(void) {
     { "csv",     csv_numbers_are_rounded_as_strtod_does },
     { "csv",     a_decimal_comma_of_the_program_changes_nothing },
     { "rows",    rows_are_gathered_as_floats_and_doubles },
+    { "rows",    rows_are_summed },
     { "rows",    shapes_that_overflow_are_seen },
     { "png",     pictures_come_back },
     { "png",     a_grid_has_gutters_and_clips },

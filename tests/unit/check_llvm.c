@@ -251,16 +251,41 @@ START_TEST(a_sampler_gets_key_counter_and_argument) {
   loop_rows();
   loop_size(3);
   uint32_t alpha = load(a, AT(at_loop(1)));
-  uint32_t v = add((LoopInstr){.kind = LI_RANDOM, .kind2 = RANDOM_GAMMA, .id = 2, .nargs = 1, .arg = {alpha},
+  uint32_t v = add((LoopInstr){.kind = LI_RANDOM, .kind2 = RANDOM_POISSON, .id = 2, .nargs = 1, .arg = {alpha},
                                .shape = shape_n(AXIS(IMAGE), DIMS(3)), .at = AT(at_loop(0), at_loop(1))});
   store(out, AT(at_loop(0), at_loop(1)), v);
   World *w = world_new(4);
   Compiled c = compile(2, NULL);
   run_in(&c, w);
   for (uint32_t r = 0; r < 9; r++) for (uint32_t d = 0; d < 3; d++) {
-      float expected = svi_standard_gamma_f32(w->key[2][0], w->key[2][1], w->rows[IMAGE][5 + r], d,
+      float expected = svi_poisson_f32(w->key[2][0], w->key[2][1], w->rows[IMAGE][5 + r], d,
                                               ((const float *)w->call.param)[d]);
       ck_assert_float_eq(((float *)w->out[0])[(5 + r) * 3 + d], expected);
+  }
+  compiled_free(&c);
+  world_free(w);
+}
+END_TEST
+
+/* Gamma draws are inlined, and vectors of them end with a call: three to a row make a loop with a tail. */
+START_TEST(gamma_draws_are_those_of_the_library) {
+  program_new(4);
+  Buf a = buffer(BUF_PARAM, 0, 0, DIMS(3)), out = buffer(BUF_OUT, 0, AXIS(IMAGE), DIMS(3, 50));
+  nest_new(false);
+  loop_rows();
+  loop_size(3);
+  loop_size(50);
+  uint32_t alpha = load(a, AT(at_loop(1)));
+  uint32_t v = add((LoopInstr){.kind = LI_RANDOM, .kind2 = RANDOM_GAMMA, .id = 2, .nargs = 1, .arg = {alpha},
+                               .shape = shape_n(AXIS(IMAGE), DIMS(3, 50)), .at = AT(at_loop(0), at_loop(1), at_loop(2))});
+  store(out, AT(at_loop(0), at_loop(1), at_loop(2)), v);
+  World *w = world_new(4);
+  for (int i = 0; i < 3; i++) ((float *)w->call.param)[i] = (float[]){0.3f, 1, 5}[i];
+  Compiled c = compile(2, NULL);
+  run_in(&c, w);
+  for (uint32_t r = 0; r < 9; r++) for (uint32_t d = 0; d < 150; d++) {
+      float expected = svi_standard_gamma_f32(w->key[2][0], w->key[2][1], w->rows[IMAGE][5 + r], d, ((const float *)w->call.param)[d / 50]);
+      ck_assert_float_eq_tol(((float *)w->out[0])[(5 + r) * 150 + d], expected, 1e-4f * expected);
   }
   compiled_free(&c);
   world_free(w);
@@ -654,6 +679,34 @@ START_TEST(a_serial_phase_has_no_chunk) {
 }
 END_TEST
 
+/* Merged to one loop and vectorised, or kept apart by a sum over the last: either is done in parts, and their sums joined. */
+START_TEST(a_large_nest_of_a_serial_phase_is_forked) {
+  program_new(widths[_i]);
+  phase->axis = -1;
+  phase->particles = -1;
+  Buf x = buffer(BUF_BATCH, 0, AXIS(USER) | AXIS(IMAGE), DIMS(40)), y = buffer(BUF_BATCH, 1, AXIS(USER) | AXIS(IMAGE), DIMS(40)),
+      each = buffer(BUF_BATCH, 2, AXIS(USER) | AXIS(IMAGE), NO_DIMS);
+  Buf sum = buffer(BUF_GLOBAL, 0, 0, NO_DIMS), most = buffer(BUF_GLOBAL, 16, 0, DIMS(2)), whole = buffer(BUF_GLOBAL, 32, 0, NO_DIMS);
+  nest_new(false);
+  loop_axis(USER), loop_axis(IMAGE), loop_size(40);
+  Access own = AT(at_loop(0), at_loop(1), at_loop(2));
+  uint32_t v = add((LoopInstr){.kind = LI_OP, .op = OP_tanh, .nargs = 1, .arg = {load(x, own)}});
+  store(y, own, op2(OP_mul, v, number(2)));
+  reduce(REDUCE_SUM, FROM_IDENTITY, sum, AT_NOTHING, v);
+  reduce(REDUCE_MAX, FROM_BEFORE, most, AT(at_const(1)), v);
+  nest_new(false);
+  loop_axis(USER), loop_axis(IMAGE), loop_size(40);
+  v = add((LoopInstr){.kind = LI_OP, .op = OP_exp, .nargs = 1, .arg = {load(y, own)}});
+  reduce(REDUCE_SUM, FROM_IDENTITY, each, AT(at_loop(0), at_loop(1)), v);
+  reduce(REDUCE_LOGSUMEXP, FROM_IDENTITY, whole, AT_NOTHING, v);
+  World *w = world_new(widths[_i]);
+  forks = 0;
+  program_agrees(w, 1e-4);
+  ck_assert_uint_ge(forks, 2);
+  world_free(w);
+}
+END_TEST
+
 START_TEST(a_sum_over_the_outer_of_two_loops_does_not_count_the_inner_ones) {
   program_new(4);
   Buf x = buffer(BUF_CHUNK, 0, AXIS(IMAGE), DIMS(8)), y = buffer(BUF_CHUNK, 64, AXIS(IMAGE), DIMS(8)),
@@ -822,6 +875,7 @@ int main(void) {
   tcase_add_loop_test(t, draws_are_the_native_kernels_bit_for_bit, 0, 8);
   tcase_add_test(t, draws_do_not_depend_on_how_rows_and_particles_are_cut);
   tcase_add_test(t, a_sampler_gets_key_counter_and_argument);
+  tcase_add_test(t, gamma_draws_are_those_of_the_library);
   tcase_add_loop_test(t, reductions_over_any_loops_agree, 0, 10);
   tcase_add_test(t, a_column_sum_is_the_sum_of_the_columns);
   tcase_add_test(t, logsumexp_takes_infinities_and_large_numbers);
@@ -833,6 +887,7 @@ int main(void) {
   tcase_add_loop_test(t, merged_loops_compute_the_same, 0, 2);
   tcase_add_test(t, a_value_may_take_the_place_of_its_argument);
   tcase_add_test(t, a_serial_phase_has_no_chunk);
+  tcase_add_loop_test(t, a_large_nest_of_a_serial_phase_is_forked, 0, 2);
   tcase_add_test(t, a_sum_over_the_outer_of_two_loops_does_not_count_the_inner_ones);
   tcase_add_test(t, axes_without_rows_leave_identities);
   tcase_add_loop_test(t, nests_at_random_agree, 0,

@@ -53,6 +53,8 @@ extern Nest        *nest;
 extern Sources     *sources;
 extern const char  *processor;          /* that program_agrees() compiles for; NULL: this machine's */
 
+extern unsigned     forks;              /* calls of svi_fork */
+
 void setup(void);
 void teardown(void);
 void program_new(uint32_t real_bytes);

@@ -428,8 +428,22 @@ void svi_solve_tri_f32(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool 
   solved.batch = batch, solved.n = n, solved.m = m, solved.lower = lower, solved.trans = trans, solved.a = t,
   solved.b = b, solved.c = x;
 }
-float svi_standard_gamma_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float alpha) {
-  return (float)(k0 % 97) + (float)(k1 % 89) * 0.5f + (float)c0 * 100 + (float)c1 * 3 + alpha;
+float svi_poisson_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, float rate) {
+  return (float)(k0 % 97) + (float)(k1 % 89) * 0.5f + (float)c0 * 100 + (float)c1 * 3 + rate;
+}
+/* Not for the program, but for the shared objects that look here: what the linker takes from the library. */
+#ifdef __x86_64__
+extern const char svi_gamma_settle_f32x8[], svi_gamma_settle_f32x16[];
+const char *const taken[] = {svi_gamma_settle_f32x8, svi_gamma_settle_f32x16};
+#endif
+unsigned forks;
+void svi_fork(const SviCall *call, void (*fn)(const SviCall *, const void *, uint64_t, uint64_t, void *), const void *needs,
+              uint64_t turns, uint64_t unit, void *partial, uint64_t stride) {
+  forks++;
+  for (uint64_t part = 0; part < SVI_PARTS; part++) {
+    uint64_t from = turns / unit * part / SVI_PARTS * unit, to = part + 1 == SVI_PARTS ? turns : turns / unit * (part + 1) / SVI_PARTS * unit;
+    fn(call, needs, from, to, (char *)partial + part * stride);
+  }
 }
 
 /* ---- compiling and running */
