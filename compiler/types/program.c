@@ -189,6 +189,20 @@ static void check_observed(Checker *c, Site *site, const DataVar *d) {
   }
 }
 
+/* The values of an autoregressive site, needed before its arguments are known: those of its data, or what the distribution's support
+ * says without them.  False: a message was given. */
+static bool range_ahead(Checker *c, Scope *s, const Expr *e, const DataVar *data, Range *range) {
+  *range = data ? data->range : RANGE_REAL;
+  if (e->kind == EX_INDEX) e = e->as.index.base;
+  if (data || e->kind != EX_CALL) return true;
+  Value f = eval(c, s, e->as.call.callee);
+  if (f.kind == V_FUNCTION && f.as.function->decl && f.as.function->decl->kind == DE_DIST) {
+    const Support *support = support_type(f.as.function->decl->as.dist.support->element);
+    if (support) *range = support_range(support);
+  }
+  return f.kind != V_BAD;
+}
+
 static void run_site(Checker *c, Scope *s, const Stmt *st) {
   Key key;
   Name name;
@@ -207,6 +221,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   via_arguments(c, s, st->as.site.via, site);
   const DataVar *data = observed_data(c, name);
   Scope *inner = s;
+  uint32_t before = c->g->node.n;
   if (site->autoregressive) {                            /* h may be named in its own arguments: its shape comes from [n] or the data */
     inner = scope_new(c, s, NULL);
     const Expr *e = st->as.site.dist;
@@ -220,7 +235,9 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
       return;
     }
     const Shape *shape = graph_shape(c->g, c->plates, rank, dim);
-    scope_bind(c, inner, target->name, v_node(graph_leaf(c->g, OP_input, name, 0, shape, RANGE_REAL), target->span), target->span);
+    Range range;
+    if (!range_ahead(c, s, e, data, &range)) { define(c, body_scope(s), target, &key, v_bad(target->span)); return; }
+    scope_bind(c, inner, target->name, v_node(graph_leaf(c->g, OP_input, name, 0, shape, range), target->span), target->span);
   }
   const Expr *de = st->as.site.dist;
   if (site->autoregressive && de->kind == EX_INDEX) de = de->as.index.base;
@@ -280,6 +297,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   c->g->span = target->span;
   site->discrete = site->range.whole;
   Value var = v_node(graph_leaf(c->g, OP_input, name, 0, site->shape, site->range), target->span);
+  if (site->autoregressive && !data && var.as.node >= before) c->g->node.at[var.as.node].range = site->range;   /* now all of it is known */
   site->var = var.as.node;
   site->observed = !c->program->guide && data;
   if (site->observed) check_observed(c, site, data);
