@@ -245,11 +245,10 @@ static const char *row_density(Lower *l, const Entry *e, Env *env, const Program
       if ((plates >> a & 1) && root != e->axis) return name_printf("`%s.%s` exists for each %s, which is not inside %s", q->name, site->name, l->g->axis.at[a].name, l->g->axis.at[e->axis].name);
     }
     Val x = lower_variable(l, env, site->name, site->span);
-    DistValue d = lower_dist(l, env, &site->dist, false);
+    DistValue d = site->dist;
     if (d.flow && d.flow->back == NO_VAL && sign > 0) return name_printf("`%s.%s` is transformed by what has no inverse", q->name, site->name);
     d.flow = NULL;
-    l->g->span = site->span;
-    if (x == NO_VAL || dist_member(l->p->t, l->g, &d, "logpdf", x, NULL, 0) == NO_VAL) return name_printf("`%s.%s` has no density", q->name, site->name);
+    if (x == NO_VAL || !dist_has_function(&d, name_of("logpdf"))) return name_printf("`%s.%s` has no density", q->name, site->name);
     Val v = lower_log_density(l, env, site, x);
     v = graph_expand_axes(l->g, v, plates & ~shape_of(l->g, v)->axes);
     if (plates & ~batch) v = graph_reduce(l->g, REDUCE_SUM, v, plates & ~batch, 0);

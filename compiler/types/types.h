@@ -173,5 +173,6 @@ uint32_t dist_values(const DistValue *d, Val *out);
 Span dist_value_span(const DistValue *d, uint32_t k);
 bool dist_is_end(const DistValue *d, uint32_t k);  /* does argument k set an end of the support, as in Uniform(lo, hi)? */
 bool dist_has_kl(const DistValue *a, const DistValue *b);
+bool dist_has_function(const DistValue *d, Name name);   /* logpdf, kl, ...: members with an argument; what is transformed has none */
 Name dist_title (const DistValue *d);              /* "Normal", "mixture of Normal" */
 #endif

@@ -141,7 +141,6 @@ Range dist_support   (Checker *c, const DistValue *d);
 uint32_t dist_own_rank(const DistValue *d);                                               /* axes of one draw of its own, without copies */
 bool  dist_discrete  (Checker *c, const DistValue *d);
 Value dist_field     (Checker *c, const DistValue *d, Name field, Span at);
-bool  dist_has_function(const DistValue *d, Name name);                                   /* logpdf, kl, ...: members with an argument */
 Value dist_call      (Checker *c, const DistValue *d, Name name, Value x, Span at);
 Val   dist_entropy   (Checker *c, const DistValue *d, Span at);                              /* summed over the event; NO_VAL after a message */
 Val   dist_draw      (Checker *c, DistValue *d, Name draw_name, bool once, Span at);  /* `draw D`: in c->g, over c->plates */

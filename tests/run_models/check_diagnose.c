@@ -28,7 +28,7 @@ static void put_points(void) {
 
 START_TEST(the_posterior_itself_has_equal_weights) {
   put_points();
-  start("narrow", _i);
+  start(_i < WIDTHS ? "narrow" : "narrow_matrix", _i % WIDTHS);
   cJSON *j = work_eval("./m diagnose --data d.npz --quiet --json --to o.npz");
   double exact = width->exact;
   ck_assert_str_eq(verdict(j), "good");
@@ -179,7 +179,7 @@ START_TEST(units_are_counted_both_ways) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, the_posterior_itself_has_equal_weights, 0, WIDTHS);
+  tcase_add_loop_test(t, the_posterior_itself_has_equal_weights, 0, 2 * WIDTHS);
   tcase_add_loop_test(t, tails_have_the_shape_they_should, 0, WIDTHS);
   tcase_add_loop_test(t, discrete_latents_have_weights_too, 0, WIDTHS);
   tcase_add_loop_test(t, batches_and_threads_change_nothing, 0, WIDTHS);
