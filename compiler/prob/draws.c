@@ -55,6 +55,12 @@ bool outcomes_few(const Site *site) {
   uint32_t digits, base;
   return outcomes_of(site, &digits, &base) <= OUTCOMES_MOST;
 }
+/* Plates that pairs point to: values there are fetched by row. */
+static AxisSet pointed_to(const Lower *l, AxisSet plates) {
+  AxisSet out = 0;
+  for (uint32_t i = 0; i < l->p->t->links.n; i++) out |= plates & (AxisSet)1 << l->p->t->links.at[i].of;
+  return out;
+}
 static Val all_outcomes(Lower *l, const Site *site, int32_t *axis) {
   Graph *g = l->g;
   uint32_t digits, base;
@@ -122,6 +128,7 @@ Drawn draw_site(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
         diag_help(i, "draw it: `via score`, `via vimco`; or take one draw: `E[%s](...)`", e->path->program->name);
       }
       v = all_outcomes(l, site, &out.axis);
+      v = graph_expand_axes(g, v, pointed_to(l, site->shape->axes));
       break;
     case VIA_DISARM: v = antithetic(l, site, &d, draw, event, &out.axis); break;
     case VIA_STRAIGHT_THROUGH:

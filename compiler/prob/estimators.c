@@ -231,13 +231,32 @@ static void by_pair(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
   } else if (has_axis(l, *rest, d.axis)) *rest = over_axis(l, *rest, d.axis, NO_VAL, 0.5);
 }
 
+/* Rows of a draw that come together in one value of v, which sees more than one of them. */
+static AxisSet rows_met(Lower *l, Val v, Val draw, AxisSet beyond) {
+  Val index;
+  uint32_t axis;
+  return axes_of(l, score_at_rows(l, v, draw, draw, &index, &axis)) & beyond;
+}
+static void tell_met(Lower *l, const Site *site, const char *help) {
+  DiagItem *item = diag_at(l->p->t->diag, E0511, site->span, "`via %s` needs an objective that is a sum over the draws of `%s`", via_name(site->via), site->name);
+  if (l->objective.end) diag_label(item, l->objective, "here draws meet in one non-linear function");
+  diag_help(item, "%s", help);
+}
+
+/* Each row has its own outcomes, and they stand on one axis: a body of several rows' draws would see the same outcome in all of them. */
 static void by_outcomes(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
   Lower *l = w->l;
-  int32_t axis = e->drawn.at[i].axis;
-  if (!has_axis(l, *elem, axis) && !has_axis(l, *rest, axis)) return;
-  Val weight = graph_op1(l->g, OP_exp, total(l, log_q(l, e, i)));
-  if (has_axis(l, *elem, axis)) *elem = over_axis(l, *elem, axis, weight, 1);
-  if (has_axis(l, *rest, axis)) *rest = over_axis(l, *rest, axis, weight, 1);
+  const Drawn d = e->drawn.at[i];
+  if (!has_axis(l, *elem, d.axis) && !has_axis(l, *rest, d.axis)) return;
+  Val weight = graph_op1(l->g, OP_exp, total(l, log_q(l, e, i))), index;
+  AxisSet beyond = run_axes(l, d.site->shape->axes & ~w->body.rows);
+  uint32_t axis;
+  for (int k = 0; k < 2; k++) {
+    Val *v = k ? rest : elem;
+    if (!has_axis(l, *v, d.axis)) continue;
+    if (beyond & ~axes_of(l, d.value) || rows_met(l, *v, d.value, beyond)) { tell_met(l, d.site, "leave `via` out, or write `via score`"); return; }
+    *v = over_axis(l, *v, d.axis, score_at_rows(l, *v, d.value, weight, &index, &axis), 1);
+  }
 }
 
 /* Bonnet 1964 and Price 1958 (Rezende, Mohamed, Wierstra 2014): d/dm E f = E f', d/dC E f = 1/2 E f''.
@@ -261,10 +280,8 @@ static void by_price(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
       diag_help(item, "leave `via` out: the draw is differentiated through");
       return;
     }
-  if (run_axes(l, s->axes & ~axes_of(l, elem))) {          /* the Hessian would be one of all rows or particles together */
-    DiagItem *item = diag_at(l->p->t->diag, E0511, d.site->span, "`via price` needs an objective that is a sum over the draws of `%s`", d.site->name);
-    if (l->objective.end) diag_label(item, l->objective, "here draws meet in one non-linear function");
-    diag_help(item, "leave `via` out, or write `via dreg`: the draw is differentiated through");
+  if (rows_met(l, elem, d.value, run_axes(l, s->axes & ~axes_of(l, elem)))) {      /* the Hessian would be one of all rows or particles together */
+    tell_met(l, d.site, "leave `via` out, or write `via dreg`: the draw is differentiated through");
     return;
   }
   uint32_t n = s->rank ? s->dim[0] : 1;

@@ -200,6 +200,10 @@ static Val same_rows(Lower *l, const Term *term, Val sum, Val v, AxisSet *rows, 
 }
 /* ---- bodies of expectations */
 static Val part_elements(Lower *l, Env *env, const void *of);
+static Body part_body(const Lower *l, const Part *part) {
+  const Shape *s = part->kind == PART_VALUE ? shape_of(l->p->t->graph, part->value) : part->site->shape;
+  return (Body){part_elements, part, s->axes, false};
+}
 static Val copied(Lower *l, Env *env, const void *of) { return copy_in(l, env, *(const Val *)of); }
 
 /* Where a divergence or entropy finds the draws of its program: in an expectation around, or in one of its own. */
@@ -212,7 +216,7 @@ static Val with_draws(Lower *l, Env *env, const Part *part) {
   Program *p = part->site->program;
   if (has_draws(env, p)) return graph_sum_all(l->g, part_elements(l, env, part));
   Env *own = env_own(l, env, p, -1, false);
-  return expect(l, own, own, (Body){part_elements, part, false}, NULL);
+  return expect(l, own, own, part_body(l, part), NULL);
 }
 static Val term_value(Lower *l, Env *env, const Term *term) {
   AxisSet rows = 0;
@@ -236,7 +240,7 @@ static Val term_value(Lower *l, Env *env, const Term *term) {
       return sum;
     case TERM_EXPECT: {
       Env *inner = env_own(l, env, term->program, term->particles, term->detached);
-      return expect(l, inner, inner, (Body){copied, &term->body, true}, NULL);
+      return expect(l, inner, inner, (Body){copied, &term->body, shape_of(l->p->t->graph, term->body)->axes, true}, NULL);
     }
     case TERM_DRAWN:
       for (Env *e = env; e; e = e->outer) {
@@ -288,7 +292,7 @@ static Val part_elements(Lower *l, Env *env, const void *of) {
 Val lower_part(Lower *l, const Part *part, Signals *signals) {
   Env *env = env_of(l, part->path);
   uint32_t before = signals ? signals->n : 0;
-  Val v = expect(l, env, NULL, (Body){part_elements, part, false}, signals), factor = graph_const(l->g, part->sign), inside = graph_const(l->g, 1);
+  Val v = expect(l, env, NULL, part_body(l, part), signals), factor = graph_const(l->g, part->sign), inside = graph_const(l->g, 1);
   for (uint32_t i = 0; i < part->scales.n; i++) {          /* factors that vary over a sum around them come before it */
     bool varies = shape_of(l->p->t->graph, part->scales.at[i])->axes & part->under.at[i];
     Val *by = varies ? &inside : &factor;

@@ -63,7 +63,12 @@ Drawn     autoregressive_draw(Lower *l, Env *e, Site *site, uint32_t draw, Via v
 
 /* ---- estimators.c: expectations over draws */
 /* What stands under the expectations: can be made again in another environment. */
-typedef struct { Val (*make)(Lower *l, Env *env, const void *of); const void *of; bool vector; /* not to be summed over its event */ } Body;
+typedef struct {
+  Val (*make)(Lower *l, Env *env, const void *of);
+  const void *of;
+  AxisSet rows;                       /* plates it has a value for each row of */
+  bool vector;                        /* not to be summed over its event */
+} Body;
 /* What a score-function draw is multiplied by: see note [baselines]. */
 typedef struct { Env *env; uint32_t draw; Val value, factor; uint32_t part; Val index; uint32_t axis; /* value's rows see row `index` of this plate of the draw; NO_VAL: its own */ } Signal;
 typedef VEC(Signal) Signals;

@@ -201,14 +201,16 @@ START_TEST(scores_of_pairs_see_their_own_rows) {
   put();
   start("pairs_bits", _i);
   work_run("./m gradients --data d.npz --quiet --count 4000 --to g.npz");
-  Numbers g = work_read("g.npz", "q.a"), se = work_read("g.npz", "q.a.se");
+  Numbers g = work_read("g.npz", "drawn:q.a"), se = work_read("g.npz", "drawn:q.a.se"), exact = work_read("g.npz", "exact:e.a");
   double q = 1 / (1 + exp(-0.3)), prior = log(0.4 / 0.6);
   for (int u = 0; u < USERS; u++) {
     Report at = {.value = g.at[u], .se = se.at[u]};
-    is_about(at, q * (1 - q) * (want[u] + prior - log(q / (1 - q))) / RATINGS, 3e-3, "the gradient of a user's logit");
+    double right = q * (1 - q) * (want[u] + prior - log(q / (1 - q))) / RATINGS;
+    is_about(at, right, 3e-3, "the gradient of a user's logit");
+    is_exactly(exact.at[u], right, "... by its outcomes");
   }
-  const char *const roots[] = {"objective", "q.a"};
-  minibatches_agree(roots, 2, RATINGS, 16);
+  const char *const roots[] = {"drawn:objective", "drawn:q.a", "exact:objective", "exact:e.a"};
+  minibatches_agree(roots, 4, RATINGS, 16);
   evaluator_agrees();
 }
 END_TEST
