@@ -25,7 +25,8 @@ static bool read_nothing(TextIn *in, Node *n) {
 /* ---- stop: the value without its gradient; a hook is one with a number */
 Val graph_stop(Graph *g, Val a) {
   OpKind op = node_of(g, a)->op;
-  if (g->forward || op == OP_stop || op == OP_const || op == OP_input || op == OP_option || op == OP_count || op == OP_iota)
+  bool stopped = op == OP_stop && !node_of(g, a)->attr.hook.live;
+  if (g->forward || stopped || op == OP_const || op == OP_input || op == OP_option || op == OP_count || op == OP_iota)
     return a;
   return graph_add(g, OP_stop, 1, &a, attr_none(), NULL);
 }

@@ -349,9 +349,37 @@ static Val value_after(Work *w, Env *leaf, const Env *at, uint32_t i) {
   return elem;
 }
 
-/* Doubly reparameterised gradients (Tucker, Lawson, Gu, Maddison 2019; for Renyi bounds the same derivation).  For F = log_sum_exp_k u_k with
- * weights w_k, the direct derivative by the guide's parameters is left out (`stl` does so), and the one through draw k is
- * multiplied by 1 - c (1 - w_k), where -c = du/dlog q.  Without such weights c = 0. */
+/* note [dreg]  Doubly reparameterised gradients (Tucker, Lawson, Gu, Maddison 2019; for Renyi bounds the same derivation).  For
+ * F = log_sum_exp_k u_k with weights w_k, the direct derivative by what the draw is given is left out, and the one through draw k is multiplied
+ * by 1 - c (1 - w_k), where -c = du/dlog q.  Without such weights c = 0.  What a draw is given are parameters, and other draws: those of the
+ * same particle whose densities are in the weight, too, make one joint draw with it, and stay in its density; others are as parameters are. */
+static bool is_weight(Lower *l, Env *e, uint32_t i, Val u) { return lower_depends(l, u, total(l, log_q(l, e, i))); }
+/* Draws beside weights that they have no part in are plain ones: are there such? */
+static bool set_apart(Lower *l, Env *leaf, Val elem) {
+  bool some = false;
+  for (Env *e = leaf; e; e = e->outer) {
+    Val u = weights_of(l, e, elem);
+    for (uint32_t i = 0; u != NO_VAL && i < e->drawn.n; i++) {
+      if (e->drawn.at[i].via != VIA_DREG || is_weight(l, e, i, u)) continue;
+      graph_hook_scale(l->g, e->drawn.at[i].value, constant(l, 1));
+      e->drawn.at[i].via = VIA_PATHWISE, some = true;
+    }
+    for (uint32_t i = 0; some && i < e->drawn.n; i++) e->drawn.at[i].log_q = NO_VAL;
+  }
+  return some;
+}
+static void given_it(Lower *l, const Env *e, uint32_t i, Val u) {
+  const Drawn *d = &e->drawn.at[i];
+  for (uint32_t k = i + 1; k < e->drawn.n; k++) {
+    const Drawn *later = &e->drawn.at[k];
+    if (later->via == VIA_DREG || !lower_depends(l, later->value, node_of(l->g, d->value)->arg[0]) || !lower_depends(l, u, later->value)) continue;
+    DiagItem *item = diag_at(l->p->t->diag, E0511, d->site->span, "`via dreg` needs the same of what is drawn given `%s`: `%s`", d->site->name, later->site->name);
+    diag_label(item, later->site->span, later->site->discrete ? "takes whole values" : "drawn by other means");
+    if (later->site->discrete) diag_help(item, "leave `via` out for `%s`: the draw is differentiated through", d->site->name);
+    else diag_help(item, "write `via dreg` for `%s`, too: a particle is one draw", later->site->name);
+    return;
+  }
+}
 static void scale_hooks(Lower *l, Env *leaf, Val elem) {
   for (Env *e = leaf; e; e = e->outer)
     for (uint32_t i = 0; i < e->drawn.n; i++) {
@@ -361,6 +389,7 @@ static void scale_hooks(Lower *l, Env *leaf, Val elem) {
         Val by = total(l, log_q(l, e, i)), c;
         graph_grad(l->g, sum_everywhere(l, u), &by, 1, &c);
         Val share = graph_op1(l->g, OP_exp, op2(l, OP_sub, u, elem));
+        given_it(l, e, i, u);
         if (c != NO_VAL) scale = stop(l, op2(l, OP_add, scale, op2(l, OP_mul, c, op2(l, OP_sub, constant(l, 1), share))));
       }
       graph_hook_scale(l->g, e->drawn.at[i].value, scale);
@@ -377,6 +406,7 @@ Val expect(Lower *l, Env *env, const Env *last, Body body, Signals *signals) {
   Env *leaf = hooked ? env_hooked(l, env) : env;
   Work w = {l, leaf, body, signals};
   Val elem = body.make(l, leaf, body.of), rest = NO_VAL;
+  if (hooked && set_apart(l, leaf, elem)) elem = body.make(l, leaf, body.of);
   if (hooked) scale_hooks(l, leaf, elem);
   for (Env *e = leaf; e && levels; e = e->outer, levels--)
     for (uint32_t i = e->drawn.n; i-- > 0;) over_draw(&w, e, i, &elem, &rest, false);

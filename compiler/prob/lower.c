@@ -51,7 +51,14 @@ static Val variable_value(Lower *l, Env *env, Name name, Span at) {
   return data_value(l, name, at);
 }
 
-typedef struct { Lower *l; Env *env; bool stopped; } Replace;
+/* `beside`: of a density that `via dreg` scores at its own draw, where that is drawn; see note [dreg]. */
+typedef struct { Lower *l; Env *env; bool stopped; const Env *beside; } Replace;
+static bool is_held(const Replace *r, Val v) {
+  for (const Env *e = r->beside ? r->env : NULL; e; e = e->outer)
+    for (uint32_t i = 0; i < e->drawn.n; i++)
+      if (e->drawn.at[i].value == v) return e != r->beside || e->drawn.at[i].via != VIA_DREG;
+  return false;
+}
 static Val term_value(Lower *l, Env *env, const Term *term);
 static Val replace_leaf(void *context, Graph *to, const Graph *from, Val leaf) {
   Replace *r = context;
@@ -62,10 +69,11 @@ static Val replace_leaf(void *context, Graph *to, const Graph *from, Val leaf) {
   if (n->attr.leaf.id == UINT32_MAX) v = graph_const(to, r->l->purpose == FOR_STEP);
   else if (n->attr.leaf.id == 0) v = variable_value(r->l, r->env, n->attr.leaf.name, n->span);
   else v = term_value(r->l, r->env, &r->l->p->t->terms.at[n->attr.leaf.id - 1]);
+  if (v != NO_VAL && is_held(r, v)) return graph_stop(to, v);
   return v == NO_VAL ? graph_spread(to, graph_const(to, 0), lower_shape(r->l, n->shape)) : v;      /* a missing value has been noted; lowering goes on to find others */
 }
-static Val copy_as(Lower *l, Env *env, Val v, bool stopped) {
-  Replace r = {l, env, stopped};
+static Val copy_beside(Lower *l, Env *env, Val v, bool stopped, const Env *beside) {
+  Replace r = {l, env, stopped, beside};
   Val out;
   Span at = l->g->span;
   graph_copy(l->g, l->p->t->graph, &v, 1, &out, replace_leaf, &r);
@@ -73,15 +81,17 @@ static Val copy_as(Lower *l, Env *env, Val v, bool stopped) {
   return out;
 }
 
+static Val copy_as(Lower *l, Env *env, Val v, bool stopped) { return copy_beside(l, env, v, stopped, NULL); }
 static Val copy_in(Lower *l, Env *env, Val v) { return copy_as(l, env, v, false); }
 
 /* ---- sites in an environment */
-DistValue lower_dist(Lower *l, Env *env, const DistValue *d, bool stopped) {
+static DistValue dist_beside(Lower *l, Env *env, const DistValue *d, bool stopped, const Env *beside) {
   DistValue out = *d;
-  for (uint32_t k = 0; k < d->nargs; k++) out.arg[k] = copy_as(l, env, d->arg[k], stopped);
-  if (d->mixture) out.log_weight = copy_as(l, env, d->log_weight, stopped);
+  for (uint32_t k = 0; k < d->nargs; k++) out.arg[k] = copy_beside(l, env, d->arg[k], stopped, beside);
+  if (d->mixture) out.log_weight = copy_beside(l, env, d->log_weight, stopped, beside);
   return out;
 }
+DistValue lower_dist(Lower *l, Env *env, const DistValue *d, bool stopped) { return dist_beside(l, env, d, stopped, NULL); }
 static void note_run(Lower *l, Program *p, Env *env) {
   for (uint32_t i = 0; i < l->s->ran.n; i++)
     if (l->s->ran.at[i].program == p) return;
@@ -89,10 +99,10 @@ static void note_run(Lower *l, Program *p, Env *env) {
   vec_push(l->p->t->arena, &l->s->ran, r);
 }
 /* Is the density of `site` here one of its own draw?  NULL: no. */
-static const Drawn *own_draw(const Env *env, const Site *site, Val x) {
+static const Drawn *own_draw(const Env *env, const Site *site, Val x, const Env **of) {
   for (; env; env = env->outer)
     for (uint32_t i = 0; i < env->drawn.n; i++)
-      if (env->drawn.at[i].site == site && env->drawn.at[i].value == x) return &env->drawn.at[i];
+      if (env->drawn.at[i].site == site && env->drawn.at[i].value == x) { *of = env; return &env->drawn.at[i]; }
   return NULL;
 }
 static Val density_of(Lower *l, const Site *site, const DistValue *d, Val x) {
@@ -107,7 +117,7 @@ static Val density_of(Lower *l, const Site *site, const DistValue *d, Val x) {
   return v == NO_VAL ? graph_const(l->g, 0) : v;
 }
 /* log p(y) of y = f(x): at a draw from the x it was made of, elsewhere by the inverse. */
-static Val transformed_density(Lower *l, Env *env, const Site *site, DistValue *d, Val y, const Drawn *own, bool sticks) {
+static Val transformed_density(Lower *l, Env *env, const Site *site, DistValue *d, Val y, const Drawn *own, bool sticks, const Env *beside) {
   const Flow *flow = d->flow;
   Val x, log_det;
   d->flow = NULL;
@@ -116,7 +126,7 @@ static Val transformed_density(Lower *l, Env *env, const Site *site, DistValue *
     x = own->base, log_det = graph_op1(l->g, OP_neg, copy_as(l, &at, flow->log_det, false));
   } else if (flow->back != NO_VAL) {
     Env at = {.outer = env, .given = flow->at_name, .given_value = y};
-    x = copy_as(l, &at, flow->back, sticks), log_det = copy_as(l, &at, flow->back_log_det, sticks);
+    x = copy_beside(l, &at, flow->back, sticks, beside), log_det = copy_beside(l, &at, flow->back_log_det, sticks, beside);
   } else {
     DiagItem *i = diag_at(l->p->t->diag, E0503, site->dist.span, "the density of `%s` is wanted at a value that it was not drawn as", site->name);
     diag_note(i, "a transform without an inverse is scored only at its own draws, from the value before the transform");
@@ -130,10 +140,12 @@ static Val transformed_density(Lower *l, Env *env, const Site *site, DistValue *
 Val lower_log_density_elements(Lower *l, Env *env, const Site *site, Val x) {
   if (x == NO_VAL) return graph_const(l->g, 0);            /* has been noted as missing */
   note_run(l, site->program, env);
-  const Drawn *own = own_draw(env, site, x);
+  const Env *of = NULL;
+  const Drawn *own = own_draw(env, site, x, &of);
   bool sticks = own && (own->via == VIA_STL || own->via == VIA_DREG);
-  DistValue d = lower_dist(l, env, &site->dist, sticks);
-  return d.flow ? transformed_density(l, env, site, &d, x, own, sticks) : density_of(l, site, &d, x);
+  const Env *beside = sticks && own->via == VIA_DREG ? of : NULL;
+  DistValue d = dist_beside(l, env, &site->dist, sticks, beside);
+  return d.flow ? transformed_density(l, env, site, &d, x, own, sticks, beside) : density_of(l, site, &d, x);
 }
 static Name density_name(const Site *site) { return name_printf("log %s.%s", site->program->name, site->name); }
 Val lower_log_density(Lower *l, Env *env, const Site *site, Val x) {

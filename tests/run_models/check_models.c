@@ -327,6 +327,29 @@ START_TEST(draws_have_their_gradients) {
 }
 END_TEST
 
+/* ---- doubly reparameterised draws, given others; see dreg.svm */
+START_TEST(particles_are_one_draw) {
+  static const struct { const char *plain, *twice; } pairs[] = {
+    {"a:a.m", "A:A.m"}, {"a:a.m", "B:B.m"}, {"b:a.m", "C:A.m"}, {"b:a.m", "D:B.m"}, {"c:o.m", "E:O.m"}};
+  double x[200];
+  for (int i = 0; i < 200; i++) x[i] = 2 * sin(1.7 * i);
+  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)"x", .type = SVI_F64, .rank = 2, .dim = {100, 2}, .bytes = x}, 1);
+  start("dreg", _i);
+  work_run("./m gradients --data d.npz --quiet --count 2000 --to g.npz");
+  for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+    Report r[2];
+    for (int i = 0; i < 2; i++) {
+      char name[32];
+      const char *of = i ? pairs[k].twice : pairs[k].plain;
+      snprintf(name, sizeof name, "%s.se", of);
+      r[i] = (Report){.value = work_read("g.npz", of).at[0], .se = work_read("g.npz", name).at[0]};
+    }
+    r[1].se = hypot(r[0].se, r[1].se);
+    is_about(r[1], r[0].value, 4e-3, pairs[k].twice);
+  }
+}
+END_TEST
+
 /* ---- the oracle, for the models of this folder */
 START_TEST(generated_code_agrees_with_the_evaluator) {
   static const struct { const char *model, *column; double value; } rows[] = {
@@ -373,6 +396,7 @@ static void add(TCase *t) {
   tcase_add_loop_test(t, threads_and_resuming_change_nothing, 0, WIDTHS);
   tcase_add_loop_test(t, families_have_their_moments, 0, WIDTHS);
   tcase_add_loop_test(t, draws_have_their_gradients, 0, WIDTHS);
+  tcase_add_loop_test(t, particles_are_one_draw, 0, WIDTHS);
   tcase_add_loop_test(t, a_softmax_is_a_simplex, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
