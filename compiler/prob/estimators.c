@@ -254,8 +254,9 @@ static void by_outcomes(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
   for (int k = 0; k < 2; k++) {
     Val *v = k ? rest : elem;
     if (!has_axis(l, *v, d.axis)) continue;
-    if (beyond & ~axes_of(l, d.value) || rows_met(l, *v, d.value, beyond)) { tell_met(l, d.site, "leave `via` out, or write `via score`"); return; }
-    *v = over_axis(l, *v, d.axis, score_at_rows(l, *v, d.value, weight, &index, &axis), 1);
+    bool met = beyond & ~axes_of(l, d.value) || rows_met(l, *v, d.value, beyond);
+    if (met) tell_met(l, d.site, "leave `via` out, or write `via score`");
+    *v = over_axis(l, *v, d.axis, met ? NO_VAL : score_at_rows(l, *v, d.value, weight, &index, &axis), 1);
   }
 }
 
