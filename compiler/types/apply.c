@@ -445,6 +445,11 @@ Value call_builtin(Checker *c, const Builtin *b, Values *args, Args names, Span 
   }
   for (uint32_t i = 0; i < args->n; i++)
     if (args->at[i].kind == V_BAD) return v_bad(at);
+  if (b->op != OP_COUNT && args->n && args->at[0].kind == V_SITES) {  /* q.z: the value drawn */
+    Val drawn = arg_node(c, args, 0);
+    if (drawn == NO_VAL) return v_bad(at);
+    args->at[0] = v_node(drawn, args->at[0].span);
+  }
   if (b->op != OP_COUNT && args->n && args->at[0].kind == V_NODE) {   /* domain of log, lgamma, ... */
     static const struct { OpKind op; double lo; bool open; } domain[] = {{OP_log, 0, false}, {OP_sqrt, 0, false}, {OP_lgamma, 0, false}, {OP_digamma, 0, false}, {OP_log_i0e, 0, false}, {OP_bessel_gap, 0, false}, {OP_log1p, -1, false}};
     Range r = node_of(c->g, args->at[0].as.node)->range;
