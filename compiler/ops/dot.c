@@ -70,6 +70,12 @@ static const Shape *dot_shape(Graph *g, const Node *n) {
   return dot_dims(g, a, b, n->attr.dot.axes, pairs, n->attr.dot.da, n->attr.dot.db);
 }
 
+/* Shares of vectors that are simplexes make one: th @ topic. */
+static bool mixes_simplexes(const Graph *g, const Node *n) {
+  const Shape *a = shape_of_arg(g, n, 0), *b = shape_of_arg(g, n, 1);
+  return n->attr.dot.n == 1 && n->attr.dot.axes == 0 && range_of_arg(g, n, 0).form == FORM_SIMPLEX && range_of_arg(g, n, 1).form == FORM_SIMPLEX &&
+      n->attr.dot.da[0] == a->rank - 1 && n->attr.dot.db[0] != b->rank - 1;
+}
 static Range dot_range(const Graph *g, const Node *n) {
   double least = 1, most;
   for (uint32_t i = 0; i < n->attr.dot.n; i++) least *= shape_of_arg(g, n, 0)->dim[n->attr.dot.da[i]];
@@ -79,7 +85,9 @@ static Range dot_range(const Graph *g, const Node *n) {
     if (g->axis.at[i].kind == AXIS_INDEX) least *= g->axis.at[i].size, most *= g->axis.at[i].size;
     else most = INFINITY;
   }
-  return range_scale(range_mul(range_of_arg(g, n, 0), range_of_arg(g, n, 1)), least, most);
+  Range r = range_scale(range_mul(range_of_arg(g, n, 0), range_of_arg(g, n, 1)), least, most);
+  if (mixes_simplexes(g, n)) r.hi = 1, r.hi_open = false, r.form = FORM_SIMPLEX;
+  return r;
 }
 
 static Val dot_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {

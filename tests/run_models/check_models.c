@@ -370,7 +370,7 @@ END_TEST
 
 /* ---- softmax(l) and l */
 START_TEST(a_softmax_is_a_simplex) {
-  static const char *const apart[] = {"a", "b", "c", "d"};
+  static const char *const apart[] = {"a", "b", "c", "d", "e"};
   put_constant("x", 0.7, 10);
   start("softmax", _i);
   for (size_t i = 0; i < sizeof apart / sizeof *apart; i++) is_exactly(eval(apart[i], "").value, 0, apart[i]);
