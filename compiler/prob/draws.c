@@ -55,10 +55,12 @@ bool outcomes_few(const Site *site) {
   uint32_t digits, base;
   return outcomes_of(site, &digits, &base) <= OUTCOMES_MOST;
 }
-/* Plates that pairs point to: values there are fetched by row. */
+/* Plates that pairs or row variables point to: values there are fetched by row. */
 static AxisSet pointed_to(const Lower *l, AxisSet plates) {
   AxisSet out = 0;
   for (uint32_t i = 0; i < l->p->t->links.n; i++) out |= plates & (AxisSet)1 << l->p->t->links.at[i].of;
+  for (uint32_t a = 0; a < l->g->axis.n; a++)
+    if (l->g->axis.at[a].again) out |= plates & (AxisSet)1 << (l->g->axis.at[a].again - 1);
   return out;
 }
 static Val all_outcomes(Lower *l, const Site *site, int32_t *axis) {

@@ -255,6 +255,8 @@ static void by_outcomes(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
     Val *v = k ? rest : elem;
     if (!has_axis(l, *v, d.axis)) continue;
     bool met = beyond & ~axes_of(l, d.value) || rows_met(l, *v, d.value, beyond);
+    for (uint32_t a = 0; a < l->g->axis.n; a++)                         /* q.z[m] of other rows beside the row's own */
+      if ((d.site->shape->axes & w->body.rows) >> a & 1) met |= sees_rows_by_index(l, *v, d.value, a);
     if (met) tell_met(l, d.site, "leave `via` out, or write `via score`");
     *v = over_axis(l, *v, d.axis, met ? NO_VAL : score_at_rows(l, *v, d.value, weight, &index, &axis), 1);
   }

@@ -81,6 +81,7 @@ Val       lower_part(Lower *l, const Part *part, Signals *signals);
 /* ---- pairs.c */
 /* log_q at the rows of a draw that t sees: of a rating its user's.  `index` is which, along the plate `axis`, or NO_VAL. */
 Val       score_at_rows(Lower *l, Val t, Val draw, Val log_q, Val *index, uint32_t *axis);
+bool      sees_rows_by_index(Lower *l, Val v, Val draw, uint32_t plate);          /* does v see rows of the draw by an index along its plate? */
 
 /* ---- baselines.c */
 typedef struct { AxisSet plates; bool whole; } ScaledPart;                  /* of entries.c, note [scale] */

@@ -35,6 +35,12 @@ static bool traced(Trace *t, Val v, bool table) {
   return true;
 }
 
+bool sees_rows_by_index(Lower *l, Val v, Val draw, uint32_t plate) {
+  Trace trace = {l->g, draw, plate, NO_VAL, false, arena_alloc(l->p->t->arena, 2 * (l->g->node.n + 1))};
+  traced(&trace, v, false);
+  return trace.index != NO_VAL;
+}
+
 Val score_at_rows(Lower *l, Val t, Val draw, Val log_q, Val *index, uint32_t *axis) {
   Graph *g = l->g;
   *index = NO_VAL;
