@@ -5,7 +5,8 @@
  * One pass: a thread takes a fixed range of elements, sums their gradient over the lanes in lane order into a block that
  * stays in the first cache, and moves the parameters there and then.  Everything is elementwise, so ranges and threads do
  * not matter to the result.  Clipping by the global norm reads the gradients once more, before.  Parameters that exist once
- * per row of a plate are touched only in the rows of the batch, each with its own count of updates for Adam's corrections.
+ * per row of a plate are touched only in the rows of the batch, each with its own count of updates for Adam's corrections; where
+ * the step visits all rows, as of users whose ratings are the batch, only in those that have a gradient.
  *
  * A gradient that is not finite counts as zero and is reported; optim_undo then takes the step back, for the replay. */
 #include <math.h>
@@ -30,7 +31,7 @@ typedef struct { SviWhere where; uint64_t offset; } Source;
 enum { SOURCES = 8 };
 typedef struct { uint64_t param, size; int nsource; Source source[SOURCES]; } Segment;
 typedef struct { const Segment *segment; uint64_t first, n; } Task;
-typedef struct { int param, out; } RowParam;
+typedef struct { int param, out; bool all_rows; } RowParam;      /* all_rows: of a plate that each step visits whole */
 
 /* What a step is to do, in numbers. */
 typedef struct {
@@ -183,7 +184,7 @@ Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Mom
     Segment g = { .param = q->offset, .size = q->size };
     for (int k = 0; k < e->ngrad; k++) {
       if (e->grad[k].param != s->param[i]) continue;
-      if (q->axis >= 0) o->row[o->nrow++] = (RowParam){ s->param[i], (int)e->grad[k].offset };      /* the compiler gives one */
+      if (q->axis >= 0) o->row[o->nrow++] = (RowParam){ s->param[i], (int)e->grad[k].offset, e->axis < 0 || axis_root(m, q->axis) != axis_root(m, e->axis) };      /* the compiler gives one */
       else if (g.nsource < SOURCES) g.source[g.nsource++] = (Source){ e->grad[k].where, e->grad[k].offset };
       else { complain("parameter `%s` has more than %d gradients", q->name, SOURCES); __builtin_trap(); }
     }

@@ -101,12 +101,18 @@ static void NAME(optim_range)(Optim *o, const Task *t) {
   if (bad) atomic_store(&o->bad, true);
 }
 
+static bool NAME(is_zero)(const REAL *g, uint64_t n) {
+  for (uint64_t i = 0; i < n; i++) if (g[i] != 0) return false;
+  return true;
+}
+
 static void NAME(optim_rows)(Optim *o, RowParam q, uint64_t first, uint64_t rows) {
   uint64_t size = o->model->param[q.param].size, all;
   const REAL *grad = run_out(o->run, q.out, &all);
   REAL g[SUM];
   int bad = 0;
   for (uint64_t r = first; r < first + rows; r++) {
+    if (q.all_rows && NAME(is_zero)(grad + r * size, size)) continue;
     uint64_t at = row_index(o, q.param, r);
     uint32_t *count = &o->state->count[q.param][at];
     Rule rule = o->rule;

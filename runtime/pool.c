@@ -2,7 +2,9 @@
  *
  * In:  a task and a number of indices.  Out: the task was called once with each index.
  *
- * All there is to agree on is one word, the ticket: (job number, next index).  A thread takes an index by moving the ticket
+ * All there is to agree on is one word, the ticket: (job number, how many indices were taken from the back, and from the front).
+ * Threads of even number take from the front, others from the back, so that the same thread is given the same part of the
+ * work in every step, and finds it in its cache.  A thread takes an index by moving the ticket
  * on with a compare-and-swap; that it succeeds proves that the job it read (task, context, n) is still the open one, because
  * those change only after every index of the job has been done.  So nobody waits for a worker that is late to wake up: the
  * caller does the work itself.  Waiting threads spin for some tens of microseconds, the distance between two phases of a
@@ -22,11 +24,14 @@
 
 #define INDEX_BITS 24
 #define INDEX_MASK ((UINT64_C(1) << INDEX_BITS) - 1)
-enum { SPINS = 2000, THREADS_MAX = 256 };
+#define FRONT(ticket) ((uint32_t)((ticket) & INDEX_MASK))
+#define BACK(ticket)  ((uint32_t)((ticket) >> INDEX_BITS & INDEX_MASK))
+#define JOB(ticket)   ((ticket) >> 2 * INDEX_BITS)
+enum { SPINS = 10000, THREADS_MAX = 256 };
 
 typedef struct { Pool *pool; unsigned thread; pthread_t handle; } Worker;
 struct Pool {
-  _Alignas(64) _Atomic uint64_t ticket;      /* job number << INDEX_BITS | next index; index INDEX_MASK: closed */
+  _Alignas(64) _Atomic uint64_t ticket;      /* job, back, front; front INDEX_MASK: closed */
   _Alignas(64) _Atomic uint32_t done;
   _Alignas(64) _Atomic uint32_t bell;        /* workers sleep on it */
   _Atomic uint32_t sleepers, caller_sleeps;
@@ -53,20 +58,22 @@ static inline void spin_pause(void) {
 static bool pool_take(Pool *p, unsigned thread) {
   uint64_t ticket = atomic_load(&p->ticket);
   PoolTask task; void *context; uint32_t n, index;
+  bool back = thread % 2;
   do {
-    index   = (uint32_t)(ticket & INDEX_MASK);
     n       = atomic_load(&p->n);
     task    = atomic_load(&p->task);
     context = atomic_load(&p->context);
-    if (index >= n) return false;
-  } while (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket + 1));
+    if (FRONT(ticket) + BACK(ticket) >= n) return false;
+    index = back ? n - 1 - BACK(ticket) : FRONT(ticket);
+  } while (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket + (back ? UINT64_C(1) << INDEX_BITS : 1)));
   task(context, index, thread);
   if (atomic_fetch_add(&p->done, 1) + 1 == n && atomic_load(&p->caller_sleeps)) futex_wake(&p->done, 1);
   return true;
 }
 
 static bool pool_has_work(Pool *p) {
-  return (atomic_load(&p->ticket) & INDEX_MASK) < atomic_load(&p->n) || atomic_load(&p->ending);
+  uint64_t ticket = atomic_load(&p->ticket);
+  return FRONT(ticket) + BACK(ticket) < atomic_load(&p->n) || atomic_load(&p->ending);
 }
 
 static void *worker_main(void *argument) {
@@ -144,13 +151,13 @@ void pool_run(Pool *p, unsigned n, PoolTask task, void *context) {
     for (unsigned i = 0; i < n; i++) task(context, i, 0);
     return;
   }
-  uint64_t job = (atomic_load(&p->ticket) >> INDEX_BITS) + 1;
-  atomic_store(&p->ticket, job << INDEX_BITS | INDEX_MASK);
+  uint64_t job = (JOB(atomic_load(&p->ticket)) + 1) << 2 * INDEX_BITS;
+  atomic_store(&p->ticket, job | INDEX_MASK);
   atomic_store(&p->n, n);
   atomic_store(&p->task, task);
   atomic_store(&p->context, context);
   atomic_store(&p->done, 0);
-  atomic_store(&p->ticket, job << INDEX_BITS);
+  atomic_store(&p->ticket, job);
   pool_ring(p, n - 1);
   while (pool_take(p, 0)) {}
   for (unsigned i = 0; i < p->spins && atomic_load(&p->done) != n; i++) spin_pause();

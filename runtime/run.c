@@ -4,14 +4,15 @@
  * Out: its scalars, row outputs, and gradients (in the lanes, the global block or the row outputs).
  *
  * A phase over a plate is cut into chunks of about LINES lines (a line is one row of one particle: what one row of a matrix
- * product is), so that what a chunk computes stays in the cache; the cut depends on rows and particles alone.  Chunks go to
+ * product is), so that what a chunk computes stays in the cache, and is worth the visit to all parameters and their gradients
+ * that a chunk is; the cut depends on rows and particles alone.  Chunks go to
  * lanes in turn, a lane is done by one thread from its first chunk to its last, and lanes are combined in order: the result
  * does not know how many threads there were.  All memory is taken in run_new. */
 #include <math.h>
 #include <string.h>
 #include "trainer.h"
 
-enum { LINES = 64, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
+enum { LINES = 224, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
 
 typedef struct {
   uint64_t chunks, capacity, block;
@@ -60,6 +61,7 @@ static Layout layout_of(const SviModel *m, const SviPhase *p, const uint64_t *si
   uint64_t rows = size[p->axis], each = (LINES + l.block / 2) / l.block;
   if (each < 1) each = 1;
   l.chunks = (rows + each - 1) / each;
+  if (rows * l.block >= WORTH_TWO && l.chunks < 2) l.chunks = 2;
   if (l.chunks > 1) l.chunks += l.chunks & 1;
   if (l.chunks > rows) l.chunks = rows;
   l.lanes = l.chunks < LANES ? (unsigned)l.chunks : LANES;

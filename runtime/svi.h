@@ -58,6 +58,10 @@ void svi_gemm_f64(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const do
 /* The same where A is zeros and ones, which is faster when few are ones. */
 void svi_gemm_bits_f32(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb, bool add, float *c, uint64_t ldc);
 void svi_gemm_bits_f64(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const double *a, uint64_t lda, const double *b, uint64_t ldb, bool add, double *c, uint64_t ldc);
+/* The same with a triangle, the elements where row < column + shift: of B as it lies in memory, where all others count as zero, or
+ * of the result, whose others are zero.  (bits: A is zeros and ones.) */
+void svi_gemm_triangle_f32(bool of_result, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb, bool add, float *c, uint64_t ldc);
+void svi_gemm_triangle_f64(bool of_result, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const double *a, uint64_t lda, const double *b, uint64_t ldb, bool add, double *c, uint64_t ldc);
 /* Batched lower Cholesky and triangular solves of row-major n x n matrices (LAPACK/BLAS behind).  A matrix that is not positive definite
  * gives NaN, which the finite check reports. */
 void svi_cholesky_f32 (uint64_t batch, uint64_t n, const float *a, float *l);

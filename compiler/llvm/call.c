@@ -96,8 +96,10 @@ static void emit_gemm(Emit *e, const Call *c) {
   a   = moved(e, a,   l.index, c->stride_a, c->a);
   b   = moved(e, b,   l.index, c->stride_b, c->b);
   out = moved(e, out, l.index, c->stride_c, c->c);
-  LLVMValueRef arg[] = {flag(e, c->ta), flag(e, c->tb), m, n, k, a, lda, b, ldb, add, out, ldc};
-  runtime_call(e, c->bits ? RUNTIME_svi_gemm_bits : RUNTIME_svi_gemm, LEN(arg), arg);
+  LLVMValueRef arg[] = {flag(e, c->triangle == TRIANGLE_RESULT), flag(e, c->bits), LLVMConstInt(e->i32, (uint64_t)(int64_t)c->shift, true),
+                        flag(e, c->ta), flag(e, c->tb), m, n, k, a, lda, b, ldb, add, out, ldc};
+  uint32_t own = c->triangle ? 0 : 3;                    /* only triangles have the first three */
+  runtime_call(e, c->triangle ? RUNTIME_svi_gemm_triangle : c->bits ? RUNTIME_svi_gemm_bits : RUNTIME_svi_gemm, LEN(arg) - own, arg + own);
   if (!once) loop_close(e, &l, (LoopHint){0});
 }
 

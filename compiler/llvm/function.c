@@ -378,6 +378,8 @@ LLVMValueRef phase_emit(Emit *e, const LoopProgram *p, uint32_t phase, const cha
   e->p = p;
   e->phase = &p->phases.at[phase];
   function_open(e, name, e->run, span_of_phase(e->phase));
+  attribute_add(e, e->f.fn, "optnone", 0);               /* it calls nests and products, and does little itself: not worth the time */
+  attribute_add(e, e->f.fn, "noinline", 0);
   const Step *steps = e->phase->steps.at;
   for (uint32_t i = 0, end, n = e->phase->steps.n; i < n; i = end) {
     for (end = i + 1; end < n && steps[end].streamed == steps[i].streamed;) end++;

@@ -187,7 +187,7 @@ static uint32_t turn_size(const NestPlan *p, uint32_t level) {
 /* see note [tails] */
 static void emit_innermost(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef turns) {
   bool heavy = is_heavy(p, level), constant = LLVMIsAConstantInt(turns);
-  uint32_t interleave = heavy ? 1 : 4, unit = e->lanes * interleave;
+  uint32_t interleave = heavy ? 1 : 2, unit = e->lanes * interleave;
   if (heavy && !(constant && LLVMConstIntGetZExtValue(turns) % unit == 0)) {
     emit_loop(e, p, level, NULL, turns, NULL, (LoopHint){1, true});
     return;

@@ -80,6 +80,7 @@ static void classify(Fuse *f) {
     if (n->op == OP_settle) need(f, n->arg[0]);
     if (n->op != OP_dot) continue;
     Gemm m;
+    if (value->triangle && !gemm_match(l, v, &m)) BUG("a product of a triangle that is no call");
     if (gemm_match(l, v, &m)) {
       x->gemm = NEW(l->arena, Gemm);
       *x->gemm = m;

@@ -227,7 +227,7 @@ static bool match(const Lower *l, Val dot, const Strides *a, const Strides *b, G
     a_bits = b_bits;
   }
   Call c = {.kind = CALL_GEMM, .batch = one, .m = one, .n = one, .k = k.at[0].size, .a = NO_BUF, .b = NO_BUF,
-            .c = NO_BUF, .bits = a_bits, .span = lnode(l, dot)->span, .label = lnode(l, dot)->label};
+            .c = NO_BUF, .bits = a_bits, .triangle = l->v.at[dot].triangle, .shift = l->v.at[dot].shift, .span = lnode(l, dot)->span, .label = lnode(l, dot)->label};
   Extent ma = none, nb = none, ka = k.at[0].a, kb = k.at[0].b;
   if (n.n) c.n = n.at[0].size, nb = n.at[0].b;
   if (m.n) c.m = m.at[0].size, ma = m.at[0].a, c.ldc = m.at[0].c;

@@ -103,6 +103,7 @@ typedef struct { uint32_t nloop; Loop loop[LOOP_DEPTH_MAX]; VEC(LoopInstr) instr
 /* ---- calls */
 /* A size known when run: a constant times sizes of run-time axes (the chunk's rows for the chunked axis, the block for streamed particles). */
 typedef struct { uint64_t constant; AxisSet axes; } Extent;
+typedef enum { TRIANGLE_NONE, TRIANGLE_OPERAND, TRIANGLE_RESULT } Triangle;       /* see note [triangles] */
 typedef enum { CALL_GEMM, CALL_LOAD_ROWS, CALL_CHOLESKY, CALL_SOLVE_TRI, CALL_RUNNING } CallKind;
 typedef struct {
   CallKind   kind;
@@ -110,6 +111,8 @@ typedef struct {
   Extent     m, n, k;                /* gemm: C[m,n] += A[m,k] B[k,n]; cholesky, solve, running: n, m columns */
   bool       ta, tb, lower, trans;
   bool       bits;                   /* gemm: A is zeros and ones */
+  Triangle   triangle;               /* gemm: of B, as it lies in memory, or of C only this is not 0: row < column + shift */
+  int32_t    shift;
   Buf        a, b, c;
   Extent     lda, ldb, ldc, stride_a, stride_b, stride_c;
   ReduceFrom from;                   /* gemm into c: FROM_IDENTITY overwrites */

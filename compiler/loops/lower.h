@@ -5,6 +5,7 @@
  *
  *   values.c   order of computation, uses, costs
  *   prepare.c  changes of the graph that make better phases and calls
+ *   triangle.c ... and better products
  *   homes.c    home (chunked plate or serial), what is clear, what must lie in memory
  *   phases.c   phase, what is kept between phases
  *   fuse.c     within a phase: the steps (nests and calls), and what they must store
@@ -49,6 +50,8 @@ typedef struct {
   int32_t      out;               /* copy to this row output; -1 */
   Val          into;              /* see note [into]; NO_VAL: its own buffer */
   uint8_t      via[DIM_MAX];      /* ... its dim i is dim via[i] there */
+  Triangle     triangle;          /* of a dot: see note [triangles] */
+  int32_t      shift;
   Buf          buf;               /* where later phases find it */
   Buf          lane_buf;
 } Value;
@@ -102,6 +105,9 @@ Buf     buffer_add  (Lower *l, BufKind kind, const Shape *s, Val v);
 
 /* ---- prepare.c */
 void values_prepare(Lower *l);
+
+/* ---- triangle.c */
+void triangles_find(Lower *l);
 
 /* ---- homes.c */
 void homes_find(Lower *l);

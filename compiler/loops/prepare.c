@@ -3,7 +3,8 @@
  *   gradients -(sum of x)              become sums of -x, and stay in the lanes
  *   sums over rows and particles       take the particles first, where they can be streamed
  *   sums of pads side by side          (the adjoint of slices) become a concat
- *   matrices of batched solves         are repeated for every batch element */
+ *   matrices of batched solves         are repeated for every batch element
+ *   masked matrices                    are left to the products: triangle.c */
 #include "lower.h"
 
 static Val find_value(const Lower *l, OpKind op, Val a, Val b) {
@@ -170,6 +171,8 @@ static void join_pads(Lower *l) {
 void values_prepare(Lower *l) {
   values_order(l);
   factor_inside(l);
+  values_order(l);
+  triangles_find(l);
   values_order(l);
   join_pads(l);
   values_order(l);

@@ -118,12 +118,13 @@ static void print_nest(const LoopProgram *p, const Nest *n, FILE *out) {
   fputs("  }\n", out);
 }
 
+static const char *const triangles[] = {"", " (triangle)", " (triangle of the result)"};
 static void print_call(const LoopProgram *p, const Call *c, FILE *out) {
   fprintf(out, "  b%u ", c->c);
   switch (c->kind) {
     case CALL_GEMM:
-      fprintf(out, "%s b%u%s%s @ b%u%s%s    m ", c->add ? "+=" : "=", c->a, c->ta ? "'" : "", c->bits ? " (bits)" : "", c->b,
-              c->tb ? "'" : "", c->add ? "" : froms[c->from]);
+      fprintf(out, "%s b%u%s%s @ b%u%s%s%s    m ", c->add ? "+=" : "=", c->a, c->ta ? "'" : "", c->bits ? " (bits)" : "", c->b,
+              c->tb ? "'" : "", triangles[c->triangle], c->add ? "" : froms[c->from]);
       print_extent(p, c->m, out);
       fputs(", n ", out), print_extent(p, c->n, out);
       fputs(", k ", out), print_extent(p, c->k, out);

@@ -238,12 +238,13 @@ static const char *row_density(Lower *l, const Entry *e, Env *env, const Program
   for (uint32_t i = 0; i < q->sites.n; i++) {
     const Site *site = q->sites.at[i];
     AxisSet plates = plates_in(l->g, site->shape->axes);
-    if (!(plates & batch)) return name_printf("`%s.%s` exists once for all rows, so no row has a weight of its own", q->name, site->name);
+    if (!plates) return name_printf("`%s.%s` exists once for all rows, so no row has a weight of its own", q->name, site->name);
     for (uint32_t a = 0; a < l->g->axis.n; a++) {
       int root = (int)a;
       while (l->g->axis.at[root].parent >= 0) root = l->g->axis.at[root].parent;
       if ((plates >> a & 1) && root != e->axis) return name_printf("`%s.%s` exists for each %s, which is not inside %s", q->name, site->name, l->g->axis.at[a].name, l->g->axis.at[e->axis].name);
     }
+    if (!(plates & batch)) return name_printf("`%s.%s` does not exist for each %s", q->name, site->name, l->g->axis.at[e->axis].name);
     Val x = lower_variable(l, env, site->name, site->span);
     DistValue d = site->dist;
     if (d.flow && d.flow->back == NO_VAL && sign > 0) return name_printf("`%s.%s` is transformed by what has no inverse", q->name, site->name);

@@ -16,13 +16,30 @@ static void print_path(const Prob *p, const Path *path, FILE *out) {
   if (path->particles >= 0) fprintf(out, ", k: %llu", (unsigned long long)p->t->axes.at[path->particles].fallback);
   fputs("] ", out);
 }
-static void print_part(const Prob *p, const Part *q, FILE *out) {
+/* What the user wrote for a value, on one line. */
+static void print_written(const Prob *p, Val v, FILE *out) {
+  enum { MOST = 60 };
+  Span at = node_of(p->t->graph, v)->span;
+  Place place = source_place(p->t->sources, at.at);
+  const char *text = place.source ? place.source->text + (at.at - place.source->base) : "";
+  uint32_t n = place.source && at.end > at.at ? at.end - at.at : 0, shown = 0;
+  bool blank = false;
+  if (n == 0) fputs("a value", out);
+  for (uint32_t i = 0; i < n && shown < MOST; i++) {
+    bool space = text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r';
+    if (!(space && blank)) fputc(space ? ' ' : text[i], out), shown++;
+    blank = space;
+  }
+  if (shown == MOST) fputs(" ...", out);
+}
+static void print_part(const Prob *p, const Part *q, bool written, FILE *out) {
   fputs(q->sign < 0 ? "  - " : "  + ", out);
   print_path(p, q->path, out);
   for (uint32_t i = 0; i < q->scales.n; i++) {
     const Node *n = node_of(p->t->graph, q->scales.at[i]);
     if (n->op == OP_const) fprintf(out, "%g * ", n->attr.number);
     else if (n->op == OP_option) fprintf(out, "%s * ", n->attr.leaf.name);
+    else if (written) print_written(p, q->scales.at[i], out), fputs(" * ", out);
     else fprintf(out, "%%%u * ", q->scales.at[i]);
   }
   switch (q->kind) {
@@ -31,6 +48,11 @@ static void print_part(const Prob *p, const Part *q, FILE *out) {
     case PART_ENTROPY:     fprintf(out, "H(%s.%s)", q->site->program->name, q->site->name); break;
     case PART_VALUE: {
       Name name = name_of("value");
+      if (written) {
+        print_written(p, q->value, out);
+        fputc('\n', out);
+        return;
+      }
       graph_print(p->t->graph, &q->value, &name, 1, out);
       return;
     }
@@ -58,7 +80,7 @@ void prob_print(const Prob *p, FILE *out) {
     fprintf(out, "%s %s%s, per row of: ", g->report ? "report" : "step", g->name, g->report ? "" : g->maximize ? ", maximize" : ", minimize");
     print_axes(p, g->axis >= 0 ? (AxisSet)1 << g->axis : 0, out);
     fputc('\n', out);
-    for (uint32_t k = 0; k < g->parts.n; k++) print_part(p, &g->parts.at[k], out);
+    for (uint32_t k = 0; k < g->parts.n; k++) print_part(p, &g->parts.at[k], false, out);
   }
 }
 
@@ -196,7 +218,7 @@ char *prob_info(const Prob *p, const Lowered *l, bool json) {
   fputs("\nobjectives\n", f);
   for (uint32_t i = 0; i < p->goals.n; i++) {
     fprintf(f, "%s %s, per row of: %s\n", p->goals.at[i].report ? "report" : p->goals.at[i].maximize ? "maximize" : "minimize", p->goals.at[i].name, axes_string(p, p->goals.at[i].axis >= 0 ? (AxisSet)1 << p->goals.at[i].axis : 0));
-    for (uint32_t k = 0; k < p->goals.at[i].parts.n; k++) print_part(p, &p->goals.at[i].parts.at[k], f);
+    for (uint32_t k = 0; k < p->goals.at[i].parts.n; k++) print_part(p, &p->goals.at[i].parts.at[k], true, f);
   }
   fclose(f);
   return kept(t->arena, text);

@@ -22,6 +22,10 @@ const GemmKernels *gemm_kernels(void) { return kernels; }
 /* Below this share of ones it is faster to add rows than to multiply matrices. */
 #define FEW_ONES 0.3
 enum { ROWS_LOOKED_AT = 4 };
+/* Triangles are done so many rows or columns at a time: where they meet the diagonal, half of a square is in vain. */
+enum { SQUARE = 96 };
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b)  { return a > b ? a : b; }
 
 #define REAL float
 #define NAME(x) x##_f32

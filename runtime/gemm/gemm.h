@@ -12,10 +12,11 @@
 #define GEMM_KERNELS(T)                                                                                                  \
   /* any product */                                                                                                      \
   void (*dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const T *a, uint64_t lda, const T *b, uint64_t ldb, bool add, T *c, uint64_t ldc); \
-  /* A of zeros and ones: rows of B are added up */                                                                      \
-  void (*bits)(uint64_t m, uint64_t n, uint64_t k, const T *a, uint64_t lda, const T *b, uint64_t ldb, bool add, T *c, uint64_t ldc);  \
-  /* ... and A transposed */                                                                                             \
-  void (*bits_transposed)(uint64_t m, uint64_t n, uint64_t k, const T *a, uint64_t lda, const T *b, uint64_t ldb, bool add, T *c, uint64_t ldc)
+  /* A of zeros and ones: rows of B are added up, of each what is right of column row - shift (ALL: all of it) */         \
+  void (*bits)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const T *a, uint64_t lda, const T *b, uint64_t ldb, bool add, T *c, uint64_t ldc);  \
+  /* ... and A transposed; of each row of C what is right of column row - shift */                                       \
+  void (*bits_transposed)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const T *a, uint64_t lda, const T *b, uint64_t ldb, bool add, T *c, uint64_t ldc)
+#define GEMM_ALL INT64_C(0x7fffffff)
 typedef struct { GEMM_KERNELS(float);  } GemmKernels_f32;
 typedef struct { GEMM_KERNELS(double); } GemmKernels_f64;
 typedef struct { const char *name; GemmKernels_f32 f32; GemmKernels_f64 f64; } GemmKernels;

@@ -117,18 +117,39 @@ static void NAME(add_up)(uint64_t count, const uint32_t *at, uint64_t n, const R
   }
 }
 
-static void NAME(bits)(uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+/* c[n] += x[n] */
+static void NAME(add_row)(uint64_t n, const REAL *x, REAL *c) {
+  uint64_t j = 0;
+  for (; j + LANES <= n; j += LANES) NAME(store)(c + j, NAME(load)(c + j) + NAME(load)(x + j));
+  if (j < n) NAME(part_store)(c + j, n - j, NAME(part_load)(c + j, n - j) + NAME(part_load)(x + j, n - j));
+}
+
+/* The first column that row r of a triangle has. */
+INLINE uint64_t NAME(starts)(uint64_t r, int64_t shift) { return (int64_t)r >= shift ? (uint64_t)((int64_t)r - shift + 1) : 0; }
+
+static void NAME(bits)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  enum { SPAN = BIT_VECTORS * LANES };                    /* of a triangle, so many columns: rows that reach all of them, then the others one by one */
   uint32_t list[BITS + LANES];
+  uint64_t wide = shift == GEMM_ALL ? n : SPAN;
   for (uint64_t i = 0; i < m; i++) {
     if (k == 0 && !add) memset(c + i * ldc, 0, n * sizeof *c);
     for (uint64_t p = 0; p < k; p += BITS) {
-      uint64_t count = NAME(ones)(a + i * lda + p, k - p < BITS ? k - p : BITS, list);
-      NAME(add_up)(count, list, n, b + p * ldb, ldb, add || p > 0, c + i * ldc);
+      uint64_t count = NAME(ones)(a + i * lda + p, k - p < BITS ? k - p : BITS, list), whole = 0;
+      for (uint64_t j = 0; j < n; j += wide) {
+        uint64_t end = j + wide < n ? j + wide : n, q;
+        while (whole < count && NAME(starts)(p + list[whole], shift) <= j) whole++;
+        NAME(add_up)(whole, list, end - j, b + p * ldb + j, ldb, add || p > 0, c + i * ldc + j);
+        for (q = whole; q < count; q++) {
+          uint64_t from = NAME(starts)(p + list[q], shift);
+          if (from >= end) break;
+          NAME(add_row)(end - from, b + (p + list[q]) * ldb + from, c + i * ldc + from);
+        }
+      }
     }
   }
 }
 
-static void NAME(bits_transposed)(uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+static void NAME(bits_transposed)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
   uint32_t list[64];
   uint64_t mask[LANES];
   if (k == 0 && !add) for (uint64_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
@@ -138,9 +159,11 @@ static void NAME(bits_transposed)(uint64_t m, uint64_t n, uint64_t k, const REAL
       uint64_t mr = m - i < LANES ? m - i : LANES;
       NAME(columns)(a + p * lda + i, lda, kd, mr, mask);
       for (uint64_t r = 0; r < mr; r++) {
-        uint64_t count = 0;
+        uint64_t count = 0, from = NAME(starts)(i + r, shift);
+        if (from > n) from = n;
+        if (p == 0 && !add) memset(c + (i + r) * ldc, 0, from * sizeof *c);
         for (uint64_t left = mask[r]; left; left &= left - 1) list[count++] = (uint32_t)__builtin_ctzll(left);
-        NAME(add_up)(count, list, n, b + p * ldb, ldb, add || p > 0, c + (i + r) * ldc);
+        NAME(add_up)(count, list, n - from, b + p * ldb + from, ldb, add || p > 0, c + (i + r) * ldc + from);
       }
     }
   }

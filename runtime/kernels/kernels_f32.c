@@ -491,14 +491,13 @@ static const float grad_v3[] = {
 static const float grad_v4[] = {
   2.49284740e-6f, 1.76295443e-6f, -4.77691679e-5f, -1.82909904e-5f, 0.000481205200f, 1.42317825e-5f, -0.00356975284f, -0.00357097652f,
 };
-enum { LIFTS = 4, FRACTION = 10 };
+enum { LIFTS = 4, FRACTION = 7 };
 
 float svi_gamma_grad_f32(float a, float x) {
-  float near_one = a + 0.5f < 1.5f ? 1.5f : a + 0.5f, inverse = 1.0f / x, log_x = svi_log_f32(x);
-  float s_own = log_x - svi_log_f32(a);
-  int expands = (a >= 2.5f) & (s_own >= -2.0f) & (s_own <= 2.0f), lifts = (x < near_one) | (s_own < -2.0f);
+  float near_one = a + 0.5f < 1.5f ? 1.5f : a + 0.5f, low = 0.13533528f * a;            /* s < -2 */
+  int expands = (a >= 2.5f) & (x >= low) & (x <= 7.3890562f * a), lifts = (x < near_one) | (x < low);
 
-  float top = expands ? a : a + (float)LIFTS, r = 1.0f / top, s = log_x - svi_log_f32(top);
+  float top = expands ? a : a + (float)LIFTS, r = 1.0f / top, s = svi_log_f32(x) - svi_log_f32(top);
   float c = s < -2.0f ? -2.0f : s > 2.0f ? 2.0f : s, gone = -svi_expm1_f32(-s);
   float v = gone != 0.0f ? s / gone : 1.0f;
   v = v + r * (POLY(grad_v1, c) + r * (POLY(grad_v2, c) + r * (POLY(grad_v3, c) + r * POLY(grad_v4, c))));
@@ -507,17 +506,17 @@ float svi_gamma_grad_f32(float a, float x) {
   UNROLLED for (int j = LIFTS - 1; j >= 0; j--) {
     float q = 1.0f / (a + (float)j);
     lifted = x * q * (lifted + gap);
-    gap -= q;
+    gap -= q;                                              /* at last digamma(a) - log x */
   }
 
-  float y = inverse, A0 = 1.0f, A1 = 1.0f + (1.0f - a) * y, dA0 = 0.0f, dA1 = -y, B0 = 0.0f, B1 = 1.0f, dB0 = 0.0f, dB1 = 0.0f;
+  float y = 1.0f / x, A0 = 1.0f, A1 = 1.0f + (1.0f - a) * y, dA0 = 0.0f, dA1 = -y, B0 = 0.0f, B1 = 1.0f, dB0 = 0.0f, dB1 = 0.0f;
   UNROLLED for (int k = 1; k <= FRACTION; k++) {
     float b = 1.0f + ((float)(2 * k + 1) - a) * y, e = (float)k * y * y, d = e * ((float)k - a);
     float dA = b * dA1 - y * A1 - d * dA0 + e * A0, dB = b * dB1 - y * B1 - d * dB0 + e * B0;
     float A = b * A1 - d * A0, B = b * B1 - d * B0;
     A0 = A1, A1 = A, B0 = B1, B1 = B, dA0 = dA1, dA1 = dA, dB0 = dB1, dB1 = dB;
   }
-  float I = B1 / A1, beyond = I * (log_x - svi_digamma_f32(a)) + (dB1 - I * dA1) / A1;
+  float q = 1.0f / A1, I = B1 * q, beyond = (dB1 - I * dA1) * q - I * gap;
 
   float g = lifts ? lifted : beyond;
   g = expands ? v : g;
@@ -569,9 +568,10 @@ float svi_standard_gamma_f32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1,
   uint32_t l0 = (uint32_t)l, l1 = (uint32_t)(l >> 32);
   int is_low = alpha < 1.0f, done = 0;
   float a = is_low ? alpha + 1.0f : alpha, d = a - 0.333333333f, c = 1.0f / __builtin_sqrtf(9.0f * d), x = 0.0f;
+  uint64_t uniforms = threefry_2x32(13, l0 + 2, l1, c0, c1);
   UNROLLED for (uint32_t t = 0; t < GAMMA_TRIES; t++) {
     float z = normal_of(threefry_2x32(13, l0 + 1 + 2 * t, l1, c0, c1)), y = c * z, root = 1.0f + y;
-    float log_u = svi_log_f32(fine_uniform(threefry_2x32(13, l0 + 2 + 2 * t, l1, c0, c1)));
+    float log_u = svi_log_f32((float)(uint32_t)(uniforms >> 32 * t) * 0x1p-32f + 0x1p-33f);
     float edge = 0.5f * z * z + d * (3.0f * (svi_log1p_f32(y) - y) - y * y * (3.0f + y));
     int accepted = (root > 0.0f) & (log_u < edge);
     x = done ? x : d * (root * root * root);               /* the last one, if none is accepted */

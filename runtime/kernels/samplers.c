@@ -28,25 +28,27 @@ static double words_uniform(Words *w) { return svi_uniform_f64(w->l0 + w->j++, w
 /* --- gamma ------------------------------------------------------------------------------------------- */
 
 /* As fine_uniform in kernels_f32.c. */
-static double gamma_uniform(const Words *w, uint32_t j) {
-  uint64_t words = threefry_2x32(13, w->l0 + j, w->l1, w->c0, w->c1);
+static double gamma_boost(const Words *w) {
+  uint64_t words = threefry_2x32(13, w->l0, w->l1, w->c0, w->c1);
   return (double)(uint32_t)(words >> 32) * 0x1p-32 + ((double)(uint32_t)words + 0.5) * 0x1p-64;
 }
 
 /* log of a gamma sample.  Marsaglia and Tsang, "A simple method for generating gamma variables", ACM
  * TOMS 26 (2000); below shape 1 a sample of shape a + 1 times u^(1/a), in logarithms since that soon
- * underflows.  Word pair 0 is this u, each try has two more. */
+ * underflows.  Word pair 0 is this u, then three pairs serve two tries: a normal, two uniforms of a word each, a normal. */
 static double log_gamma_sample(const Words *w, double a) {
   double boost = 0;
   if (a < 1) {
-    boost = log(gamma_uniform(w, 0)) / a;
+    boost = log(gamma_boost(w)) / a;
     a += 1;
   }
   double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
-  for (uint32_t j = 1;; j += 2) {
-    double z = svi_normal_f64(w->l0 + j, w->l1, w->c0, w->c1), root = 1 + c * z;
+  for (uint32_t t = 0;; t++) {
+    uint32_t j = 1 + t / 2 * 3, second = t % 2;
+    double z = svi_normal_f64(w->l0 + j + 2 * second, w->l1, w->c0, w->c1), root = 1 + c * z;
     if (root <= 0) continue;
-    double v = root * root * root, u = gamma_uniform(w, j + 1);
+    uint64_t uniforms = threefry_2x32(13, w->l0 + j + 1, w->l1, w->c0, w->c1);
+    double v = root * root * root, u = ((double)(uint32_t)(uniforms >> 32 * second) + 0.5) * 0x1p-32;
     if (u < 1 - 0.0331 * (z * z) * (z * z) || log(u) < 0.5 * z * z + d * (1 - v + log(v)))
       return log(d * v) + boost;
   }

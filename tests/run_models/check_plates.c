@@ -150,6 +150,29 @@ START_TEST(bound_of_pairs) {
 }
 END_TEST
 
+/* Adam would go on moving a user by the moments of the step before. */
+START_TEST(embeddings_without_a_rating_rest) {
+  begin();
+  double *user = column("user", 4, 1, 1), *item = column("item", 4, 1, 1), *r = column("r", 4, 1, 1), *bias = column("bias", 2, 1, 1);
+  for (int i = 0; i < 4; i++) user[i] = 3 - i, item[i] = i == 2, r[i] = i + 1;
+  bias[1] = 1;
+  put();
+  compile("embeddings", _i);
+  Numbers e[4];
+  for (int steps = 1; steps < 4; steps++) {
+    work_run("./m train --data d.npz --steps %d --quiet --out run", steps);
+    e[steps] = work_read("run/last.safetensors", "p.e");
+  }
+  int moved = 0;
+  for (int u = 0; u < 4; u++) {
+    bool second = e[2].at[2 * u] != e[1].at[2 * u], third = e[3].at[2 * u] != e[2].at[2 * u];
+    ck_assert(!(second && third));                       /* each user has one rating, and an epoch is four steps */
+    moved += second + third;
+  }
+  ck_assert_int_eq(moved, 2);
+}
+END_TEST
+
 START_TEST(evidence_of_pairs) {
   put_pairs(true);
   start("pairs_gaussian", _i);
@@ -398,6 +421,7 @@ static void add(TCase *t) {
   tcase_add_loop_test(t, one_latent_for_all_rows, 0, WIDTHS);
   tcase_add_loop_test(t, bound_of_pairs, 0, WIDTHS);
   tcase_add_loop_test(t, evidence_of_pairs, 0, WIDTHS);
+  tcase_add_loop_test(t, embeddings_without_a_rating_rest, 0, WIDTHS);
   tcase_add_loop_test(t, pairs_of_gammas, 0, WIDTHS);
   tcase_add_loop_test(t, scores_of_pairs_see_their_own_rows, 0, WIDTHS);
   tcase_add_test(t, indices_are_checked);

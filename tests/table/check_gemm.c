@@ -83,12 +83,30 @@ START_TEST(bits_are_products) {
 }
 END_TEST
 
+START_TEST(triangles_are_left_out) {
+  static const uint64_t side[] = {1, 30, 96, 97, 250};
+  static const int32_t shift[] = {0, 1, -40, 40, 1000, -1000};
+  uint32_t seed = 4;
+  for (unsigned way = 0; way < 32; way++) {
+    bool of_result = way & 1, bits = way & 2, ta = way & 4, tb = way & 8, add = way & 16;
+    for (size_t s = 0; s < sizeof shift / sizeof *shift; s++)
+      for (unsigned i = 0; i < 5; i++)
+        for (unsigned j = 0; j < 5; j += 1 + (i > 2)) {
+          uint64_t few = 3 + 5 * (way & 3), m = of_result ? side[i] : few, k = of_result ? few : side[i];
+          try_triangle_f32(of_result, bits, shift[s], ta, tb, add, m, side[j], k, &seed);
+          if (s < 2) try_triangle_f64(of_result, bits, shift[s], ta, tb, add, m, side[j], k, &seed);
+        }
+  }
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("gemm");
   TCase *t = tcase_create("products");
   tcase_add_loop_test(t, products_are_as_defined, 0, 3);
   tcase_add_loop_test(t, long_sums_and_wide_rows, 0, 3);
   tcase_add_test(t, bits_are_products);
+  tcase_add_test(t, triangles_are_left_out);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_NORMAL);

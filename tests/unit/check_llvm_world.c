@@ -414,6 +414,22 @@ GEMM(svi_gemm_f32, float)
 GEMM(svi_gemm_f64, double)
 GEMM(svi_gemm_bits_f32, float)
 GEMM(svi_gemm_bits_f64, double)
+#define TRIANGLE(name, real)                                                                                                 \
+  void name(bool of_result, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const real *a,   \
+            uint64_t lda, const real *b, uint64_t ldb, bool plus, real *c, uint64_t ldc) {                                   \
+    (void)bits;                                                                                                              \
+    for (uint64_t i = 0; i < m; i++) for (uint64_t j = 0; j < n; j++) {                                                      \
+      double s = plus ? (double)c[i * ldc + j] : 0;                                                                          \
+      for (uint64_t l = 0; l < k; l++) {                                                                                     \
+        int64_t row = (int64_t)(of_result ? i : tb ? j : l), column = (int64_t)(of_result ? j : tb ? l : j);                 \
+        if (row < column + shift)                                                                                            \
+          s += (double)(ta ? a[l * lda + i] : a[i * lda + l]) * (double)(tb ? b[j * ldb + l] : b[l * ldb + j]);              \
+      }                                                                                                                      \
+      c[i * ldc + j] = (real)s;                                                                                              \
+    }                                                                                                                        \
+  }
+TRIANGLE(svi_gemm_triangle_f32, float)
+TRIANGLE(svi_gemm_triangle_f64, double)
 
 Loaded loaded;
 void svi_load_rows(const SviCall *call, int32_t column, uint64_t first, uint64_t rows, void *out) {

@@ -316,9 +316,13 @@ static void run_gemm(Interp *r, const Call *c) {
     for (uint64_t i = 0; i < m; i++) {
       for (uint64_t j = 0; j < n; j++) {
         double s = anew(r, c->from) ? 0 : *cell(&out, z, i, j);
-        for (uint64_t q = 0; q < k; q++)
+        for (uint64_t q = 0; q < k; q++) {
+          bool result = c->triangle == TRIANGLE_RESULT;
+          int64_t row = (int64_t)(result ? i : c->tb ? j : q), column = (int64_t)(result ? j : c->tb ? q : j);
+          if (c->triangle && row >= column + c->shift) continue;
           s += *(c->ta ? cell(&a, z, q, i) : cell(&a, z, i, q)) * *(c->tb ? cell(&b, z, j, q)
                                                                     : cell(&b, z, q, j));
+        }
         *cell(&out, z, i, j) = s;
       }
     }
