@@ -65,7 +65,9 @@ static Layout layout_of(const SviModel *m, const SviPhase *p, const uint64_t *si
   if (l.chunks > 1) l.chunks += l.chunks & 1;
   if (l.chunks > rows) l.chunks = rows;
   l.lanes = l.chunks < LANES ? (unsigned)l.chunks : LANES;
-  l.capacity = round_up(each < rows ? each : rows, CAPACITY_UNIT);      /* of a full chunk: never less for more rows */
+  /* of a full chunk: never less for more rows */
+  uint64_t single = (WORTH_TWO + l.block - 1) / l.block, half = (rows + 1) / 2;
+  l.capacity = round_up(rows < single ? rows : half < single ? single : half < each ? half : each, CAPACITY_UNIT);
   for (int d = 0; d < p->ndomain; d++) {
     uint64_t lines = l.capacity;
     for (int a = 0; a < m->naxis; a++) {

@@ -3,22 +3,30 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include "trainer.h"
 
+enum { HUGE_PAGE = 2 << 20 };
 bool notes_off;
 
 void *memory_new(size_t count, size_t size, const char *what) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2) bytes = SIZE_MAX / 2;
   bytes = bytes ? (bytes + 63) / 64 * 64 : 64;
-  /* Zeroed pages straight from the system when it is much: nothing is touched before it is used. */
-  void *whole = calloc(1, bytes + 128);
+  /* Zeroed pages straight from the system when it is much: nothing is touched before it is used.  Huge pages for what
+   * fills them: matrices are walked along their columns, too, and each row is on another small page. */
+  bool   huge = bytes >= HUGE_PAGE;
+  size_t unit = huge ? HUGE_PAGE : 64;
+  void *whole = calloc(1, bytes + unit + 64);
   if (!whole) {
     complain("out of memory: %s needs %.1f MB", what, (double)bytes / 1e6);
     exit(EXIT_RUN);
   }
-  uintptr_t at = ((uintptr_t)whole + 127) / 64 * 64;       /* at least 64 bytes in: the pointer to free is kept before it */
+  uintptr_t at = ((uintptr_t)whole + 64 + unit - 1) / unit * unit;      /* at least 64 bytes in: the pointer to free is kept before it */
+#ifdef MADV_HUGEPAGE
+  if (huge) madvise((void *)at, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
   memcpy((void *)(at - sizeof whole), &whole, sizeof whole);
   return (void *)at;
 }

@@ -94,10 +94,11 @@ static void describe_rows(Lower *l, SviEntry *out) {
   VEC(SviRows) kept = {0};
   for (Buf b = 0; b < l->p->buffers.n; b++) {
     const Buffer *x = &l->p->buffers.at[b];
-    if (x->kind != BUF_BATCH || x->offset < kept.n) continue;     /* another shape of one that was counted */
+    if (x->kind != BUF_BATCH) continue;
     Name label = lnode(l, x->value)->label;
-    SviRows r = rows_of(l, label ? label : "", x->shape);
-    vec_push(l->arena, &kept, r);
+    SviRows r = rows_of(l, label ? label : "", x->shape), none = {0};
+    while (kept.n <= x->offset) vec_push(l->arena, &kept, none);
+    if (!kept.at[x->offset].name) kept.at[x->offset] = r;         /* else of the same size: another value's, or another shape of it */
   }
   out->batch = kept.at, out->nbatch = (int32_t)kept.n;
 }

@@ -250,6 +250,44 @@ static void place_gradients(Lower *l, bool *placed, uint64_t *top) {
   }
 }
 
+/* Buffers kept for the batch: one may have the place of another of its shape that no phase reads any more. */
+static void see_phase(const Plan *p, Buf b, uint32_t phase, uint32_t *first, uint32_t *last) {
+  Buf s = storage(p->l, b);
+  if (first[s] > phase) first[s] = phase;
+  last[s] = phase;
+}
+
+static void place_batch(Plan *p) {
+  const LoopProgram *prog = p->l->p;
+  uint32_t *first = arena_alloc(p->l->arena, (p->n + 1) * sizeof *first), *last = arena_alloc(p->l->arena, (p->n + 1) * sizeof *last);
+  Buf *holds = arena_alloc(p->l->arena, (p->n + 1) * sizeof *holds);      /* by place: the last buffer that has it */
+  uint32_t places = 0;
+  for (Buf b = 0; b < p->n; b++) first[b] = UINT32_MAX;
+  for (uint32_t k = 0; k < prog->phases.n; k++) {
+    const LoopPhase *phase = &prog->phases.at[k];
+    for (uint32_t s = 0; s < phase->steps.n; s++) {
+      Step *step = &phase->steps.at[s];
+      for (uint32_t i = 0; step->is_call && i < 3; i++)
+        if (*call_operand(&step->call, i) != NO_BUF) see_phase(p, *call_operand(&step->call, i), k, first, last);
+      for (uint32_t i = 0; !step->is_call && i < step->nest.instr.n; i++)
+        if (has_buffer(&step->nest.instr.at[i])) see_phase(p, step->nest.instr.at[i].buf, k, first, last);
+    }
+    for (uint32_t i = 0; i < phase->repeats.n; i++)
+      see_phase(p, phase->repeats.at[i].next, k, first, last), see_phase(p, phase->repeats.at[i].guess, k, first, last);
+  }
+  for (uint32_t k = 0; k <= prog->phases.n; k++) {         /* by the phase that writes it; at last those of no phase */
+    for (Buf b = 0; b < p->n; b++) {
+      Buffer *x = &p->l->p->buffers.at[b];
+      if (x->kind != BUF_BATCH || p->l->alias.at[b] != NO_BUF || first[b] != (k < prog->phases.n ? k : UINT32_MAX)) continue;
+      uint32_t s = 0;
+      while (s < places && (p->l->p->buffers.at[holds[s]].shape != x->shape || last[holds[s]] >= first[b])) s++;
+      if (s == places) places++;
+      holds[s] = b;
+      x->offset = s;
+    }
+  }
+}
+
 static void drop_unused(Plan *p) {
   Lower *l = p->l;
   Buf *now = arena_alloc(l->arena, (p->n + 1) * sizeof *now);
@@ -295,7 +333,8 @@ void plan_buffers(Lower *l, SviEntry *out) {
     place_chunks(&p, &l->p->phases.at[k], (int32_t)k);
   }
   bool *placed = arena_alloc(l->arena, p.n + 1);
-  uint64_t lane = 0, global = 0, batch = 0;
+  uint64_t lane = 0, global = 0;
+  place_batch(&p);
   place_gradients(l, placed, &lane);
   for (Buf b = 0; b < p.n; b++) {
     Buffer *x = &l->p->buffers.at[b];
@@ -303,8 +342,7 @@ void plan_buffers(Lower *l, SviEntry *out) {
     switch (x->kind) {
       case BUF_LANE:   x->offset = take(&lane, elements(l, x->shape)); break;
       case BUF_GLOBAL: x->offset = take(&global, elements(l, x->shape)); break;
-      case BUF_BATCH:  x->offset = batch++; break;
-      case BUF_PARAM: case BUF_CHUNK: case BUF_OUT: break;
+      case BUF_PARAM: case BUF_CHUNK: case BUF_OUT: case BUF_BATCH: break;
     }
   }
   for (Buf b = 0; b < p.n; b++) {

@@ -21,7 +21,8 @@ typedef void Sgemm(const char *, const char *, const int *, const int *, const i
                    const float *, const int *, const float *, float *, const int *);
 typedef int Dnnl(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t, float, float *, int64_t);
 
-static Product product[64];
+enum { PRODUCTS = 256 };
+static Product product[PRODUCTS];
 static int     products, threads = 1, split;
 static Sgemm  *sgemm;
 static Dnnl   *dnnl;
@@ -90,9 +91,10 @@ int main(int argc, char **argv) {
   threads = atoi(argv[2]);
   split   = !strcmp(argv[3], "split") && threads > 1;
   char line[256];
-  while (fgets(line, sizeof line, stdin) && products < 64) {
+  while (fgets(line, sizeof line, stdin) && *line != '\n') {
+    if (products == PRODUCTS) { fprintf(stderr, "more than %d products\n", PRODUCTS); return 1; }
     Product *p = &product[products];
-    if (sscanf(line, "%d %d %d %d %d %d", &p->ta, &p->tb, &p->m, &p->n, &p->k, &p->count) != 6) break;
+    if (sscanf(line, "%d %d %d %d %d %d", &p->ta, &p->tb, &p->m, &p->n, &p->k, &p->count) != 6) { fprintf(stderr, "no product: %s", line); return 1; }
     p->a = some((size_t)p->m * (size_t)p->k);
     p->b = some((size_t)p->k * (size_t)p->n);
     p->c = some((size_t)p->m * (size_t)p->n);

@@ -5,7 +5,6 @@ Trains one step, prints {"ready": ...}, then for each number N on stdin trains N
 Variants:  eager     as a user writes it: modules, torch.distributions where they have it, torch.optim.Adam
            fused     the same without compiling, as an expert: Adam(fused=True), bits by comparison, densities written out
            compiled  torch.compile of minibatch, forward and loss; fused Adam
-           cpp       the same, the generated code called from C++ instead of from Python
 """
 import json, math, sys, time
 import numpy as np
@@ -178,9 +177,6 @@ def main(workload, path, threads, variant):
   make, lr = WORKLOADS[workload]
   model = make(np.load(path)["x" if workload == "e" else "grey"])
   for m in model.modules(): m.simple = variant == "eager"
-  if variant == "cpp":
-    from torch._inductor import config
-    config.cpp_wrapper = True
   opt = torch.optim.Adam(model.parameters(), lr=lr, **({} if variant == "eager" else {"fused": True}))
   objective = model if variant in ("eager", "fused") else torch.compile(model)
   def step(idx):
