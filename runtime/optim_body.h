@@ -8,18 +8,22 @@ CLONES static void NAME(sum_add)(REAL *restrict g, const REAL *restrict x, uint6
   for (uint64_t i = 0; i < n; i++) g[i] += x[i];
 }
 
-CLONES static int NAME(sum_clean)(REAL *restrict g, REAL scale, uint64_t n) {
+/* from may be g */
+CLONES static int NAME(sum_clean)(REAL *g, const REAL *from, REAL scale, uint64_t n) {
   int bad = 0;
   for (uint64_t i = 0; i < n; i++) {
-    int fine = FABS(g[i]) <= MOST;
+    int fine = FABS(from[i]) <= MOST;
     bad |= !fine;
-    g[i] = fine ? g[i] * scale : (REAL)0;
+    g[i] = fine ? from[i] * scale : (REAL)0;
   }
   return bad;
 }
 
-static void NAME(sum_lanes)(const Optim *o, const Segment *s, uint64_t first, uint64_t n, REAL *g) {
+/* Where the sum is: in g, or where it was when there is but one. */
+static const REAL *NAME(sum_lanes)(const Optim *o, const Segment *s, uint64_t first, uint64_t n, REAL *g) {
   unsigned lanes = run_lanes(o->run);
+  if (s->nsource == 1 && s->source[0].where == SVI_IN_GLOBAL) return (const REAL *)run_call(o->run)->global + s->source[0].offset + first;
+  if (s->nsource == 1 && lanes == 1) return (const REAL *)run_lane(o->run, 0) + s->source[0].offset + first;
   bool fresh = true;
   for (int i = 0; i < s->nsource; i++) {
     bool global = s->source[i].where == SVI_IN_GLOBAL;
@@ -29,6 +33,7 @@ static void NAME(sum_lanes)(const Optim *o, const Segment *s, uint64_t first, ui
       fresh = false;
     }
   }
+  return g;
 }
 
 /* x <- x - lr direction(m, v, g) after m, v <- moments(m, v, g); undo: only x <- x + lr direction(m, v, g). */
@@ -92,8 +97,7 @@ static void NAME(optim_range)(Optim *o, const Task *t) {
   int bad = 0;
   for (uint64_t i = t->first; i < t->first + t->n; i += SUM) {
     uint64_t n = t->first + t->n - i < SUM ? t->first + t->n - i : SUM;
-    NAME(sum_lanes)(o, t->segment, i, n, g);
-    bad |= NAME(sum_clean)(g, (REAL)o->rule.scale, n);
+    bad |= NAME(sum_clean)(g, NAME(sum_lanes)(o, t->segment, i, n, g), (REAL)o->rule.scale, n);
     NAME(update)(&o->rule, n, x + i, m + i, v + i, g);
     if (o->state->averaging && !o->rule.undo)
       NAME(average)((REAL)o->rule.keep, n, (REAL *)o->state->average.value + t->segment->param + i, x + i);
@@ -120,8 +124,7 @@ static void NAME(optim_rows)(Optim *o, RowParam q, uint64_t first, uint64_t rows
     rule_correct(&rule, *count);
     for (uint64_t i = 0; i < size; i += SUM) {
       uint64_t n = size - i < SUM ? size - i : SUM, e = at * size + i;
-      memcpy(g, grad + r * size + i, n * sizeof *g);
-      bad |= NAME(sum_clean)(g, (REAL)rule.scale, n);
+      bad |= NAME(sum_clean)(g, grad + r * size + i, (REAL)rule.scale, n);
       REAL *x = (REAL *)o->params->row[q.param] + e;
       NAME(update)(&rule, n, x, (REAL *)o->state->m.row[q.param] + e, (REAL *)o->state->v.row[q.param] + e, g);
       if (o->state->averaging && !rule.undo) NAME(average)((REAL)rule.keep, n, (REAL *)o->state->average.row[q.param] + e, x);
@@ -145,8 +148,8 @@ static double NAME(optim_square)(Optim *o, unsigned index) {
     const Task *t = &o->task[index];
     for (uint64_t i = t->first; i < t->first + t->n; i += SUM) {
       uint64_t n = t->first + t->n - i < SUM ? t->first + t->n - i : SUM;
-      NAME(sum_lanes)(o, t->segment, i, n, g);
-      for (uint64_t k = 0; k < n; k++) sum[k % 8] += (double)g[k] * (double)g[k];
+      const REAL *x = NAME(sum_lanes)(o, t->segment, i, n, g);
+      for (uint64_t k = 0; k < n; k++) sum[k % 8] += (double)x[k] * (double)x[k];
     }
   } else {
     RowParam q;

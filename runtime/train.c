@@ -538,13 +538,13 @@ int command_time(const SviModel *m, const Options *o) {
   int code = train_prepare(t);
   if (code == EXIT_OK) code = train_step(t);
   double first = time_now() - begin, ms[TIME_BLOCKS], sorted[TIME_BLOCKS], objective[TIME_BLOCKS] = {0};
-  uint64_t steps = o->at[OPT_steps].given ? (uint64_t)o->at[OPT_steps].number : TIME_STEPS, each = (steps + TIME_BLOCKS - 1) / TIME_BLOCKS;
+  uint64_t steps = o->at[OPT_steps].given ? (uint64_t)o->at[OPT_steps].number : TIME_STEPS, each = steps ? (steps + TIME_BLOCKS - 1) / TIME_BLOCKS : 1;
   for (int b = 0; b < TIME_BLOCKS && code == EXIT_OK; b++) {
     for (int k = 0; k < m->train.nstep; k++) t->step[k].sum = 0;
     double start = time_now();
     for (uint64_t i = 0; i < each && code == EXIT_OK; i++) code = train_step(t);
-    sorted[b] = ms[b] = each ? 1e3 * (time_now() - start) / (double)each : 0;
-    objective[b] = each ? t->step[t->main].sum / (double)each : NAN;
+    sorted[b] = ms[b] = 1e3 * (time_now() - start) / (double)each;
+    objective[b] = t->step[t->main].sum / (double)each;
   }
   if (code == EXIT_OK) {
     qsort(sorted, TIME_BLOCKS, sizeof *sorted, by_number);

@@ -187,7 +187,7 @@ static uint32_t turn_size(const NestPlan *p, uint32_t level) {
 /* see note [tails] */
 static void emit_innermost(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef turns) {
   bool heavy = is_heavy(p, level), constant = LLVMIsAConstantInt(turns);
-  uint32_t interleave = heavy ? 1 : 2, unit = e->lanes * interleave;
+  uint32_t unit = e->lanes;
   if (heavy && !(constant && LLVMConstIntGetZExtValue(turns) % unit == 0)) {
     emit_loop(e, p, level, NULL, turns, NULL, (LoopHint){1, true});
     return;
@@ -198,12 +198,12 @@ static void emit_innermost(Emit *e, NestPlan *p, uint32_t level, LLVMValueRef tu
                  whole = LLVMBuildAnd(e->b, turns, LLVMBuildNot(e->b, mask, ""), "whole");
     /* asked as the vectoriser will ask: the scalar loop it keeps for too few turns is then seen to be dead */
     LLVMValueRef none = LLVMBuildICmp(e->b, LLVMIntULT, turns, emit_index(e, unit), "none");
-    emit_loop(e, p, level, NULL, whole, none, (LoopHint){interleave, false});
+    emit_loop(e, p, level, NULL, whole, none, (LoopHint){1, false});
     emit_loop(e, p, level, whole, rest, NULL, (LoopHint){1, true});
     return;
   }
   uint64_t n = LLVMConstIntGetZExtValue(turns), rest = n % unit;
-  if (rest < n) emit_loop(e, p, level, NULL, emit_index(e, n - rest), NULL, (LoopHint){interleave, false});
+  if (rest < n) emit_loop(e, p, level, NULL, emit_index(e, n - rest), NULL, (LoopHint){1, false});
   if (rest <= 1) {
     if (rest) emit_turn(e, p, level, n - 1);
     return;

@@ -21,7 +21,7 @@ const GemmKernels *gemm_kernels(void) { return kernels; }
 
 /* Below this share of ones it is faster to add rows than to multiply matrices. */
 #define FEW_ONES 0.3
-enum { ROWS_LOOKED_AT = 4 };
+enum { ROWS_LOOKED_AT = 4, FEW_COLUMNS = 96 };           /* and for fewer columns than that it is not */
 /* Triangles are done so many rows or columns at a time: where they meet the diagonal, half of a square is in vain. */
 enum { SQUARE = 96 };
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -14,7 +14,7 @@ static bool NAME(has_few_ones)(uint64_t rows, uint64_t columns, const REAL *a, u
 }
 
 void NAME(svi_gemm_bits)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
-  if (tb || !NAME(has_few_ones)(ta ? k : m, ta ? m : k, a, lda)) kernels->WIDTH.dense(ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
+  if (tb || n < FEW_COLUMNS || !NAME(has_few_ones)(ta ? k : m, ta ? m : k, a, lda)) kernels->WIDTH.dense(ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
   else if (ta) kernels->WIDTH.bits_transposed(GEMM_ALL, m, n, k, a, lda, b, ldb, add, c, ldc);
   else kernels->WIDTH.bits(GEMM_ALL, m, n, k, a, lda, b, ldb, add, c, ldc);
 }
@@ -61,7 +61,7 @@ static void NAME(triangle_result)(int64_t shift, bool ta, bool tb, uint64_t m, u
 }
 
 void NAME(svi_gemm_triangle)(bool of_result, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
-  bool few = bits && !tb && ta == of_result && NAME(has_few_ones)(ta ? k : m, ta ? m : k, a, lda);
+  bool few = bits && !tb && n >= FEW_COLUMNS && ta == of_result && NAME(has_few_ones)(ta ? k : m, ta ? m : k, a, lda);
   if (few && of_result) kernels->WIDTH.bits_transposed(shift, m, n, k, a, lda, b, ldb, add, c, ldc);
   else if (few) kernels->WIDTH.bits(shift, m, n, k, a, lda, b, ldb, add, c, ldc);
   else if (of_result) NAME(triangle_result)(shift, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
