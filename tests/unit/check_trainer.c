@@ -696,7 +696,7 @@ START_TEST(factors_and_solves_are_row_major) {
 }
 END_TEST
 
-/* The serial BLAS must bear being called from several threads at once. */
+/* As chunks call them. */
 enum { SIDE = 96 };
 static float product[8][SIDE * SIDE], factor[SIDE * SIDE];
 static void multiply(void *context, unsigned index, unsigned thread) {
@@ -715,6 +715,23 @@ START_TEST(products_may_run_at_once) {
   double sum = 0;
   for (int k = 0; k < SIDE; k++) sum += (double)factor[k * SIDE + 3] * (double)factor[k * SIDE + 5];
   ck_assert_double_eq_tol((double)first[1][3 * SIDE + 5], sum, 1e-4);
+  pool_free(p);
+}
+END_TEST
+
+static void shrink(void *context, unsigned index, unsigned thread) {
+  (void)thread;
+  volatile float  x = 1e-30f;
+  volatile double y = 1e-300;
+  ((double *)context)[index] = (double)(x * 1e-10f) + y * 1e-10;
+}
+START_TEST(numbers_below_full_precision_are_zero) {
+  enum { MANY = 2000 };
+  static double left[MANY];
+  for (int i = 0; i < MANY; i++) left[i] = 1;
+  Pool *p = pool_new(4);
+  pool_run(p, MANY, shrink, left);
+  for (int i = 0; i < MANY; i++) ck_assert(left[i] == 0);
   pool_free(p);
 }
 END_TEST
@@ -755,6 +772,7 @@ int main(void) {
   TCase *p = tcase_create("parts");
   tcase_set_timeout(p, 300);
   tcase_add_test(p, the_pool_does_each_index_once);
+  tcase_add_test(p, numbers_below_full_precision_are_zero);
   tcase_add_test(p, an_epoch_visits_every_row_once);
   tcase_add_test(p, schedules_go_through_their_points);
   tcase_add_test(p, tails_are_fitted);
