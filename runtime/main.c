@@ -3,7 +3,7 @@
 #include <string.h>
 #include "trainer.h"
 
-#define USE     (TAKES(params) | TAKES(out) | TAKES(seed) | TAKES(threads) | TAKES(set) | TAKES(quiet))
+#define USE     (TAKES(params) | TAKES(untrained) | TAKES(out) | TAKES(seed) | TAKES(threads) | TAKES(set) | TAKES(quiet))
 #define READ    (USE | TAKES(data) | TAKES(strict) | TAKES(k) | TAKES(batch))
 #define PICTURE (TAKES(png) | TAKES(shape) | TAKES(image) | TAKES(to) | TAKES(count))
 #define LOOK    (READ | TAKES(rows) | TAKES(count) | TAKES(to) | TAKES(json))

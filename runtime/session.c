@@ -19,47 +19,62 @@ static int session_fail(Session *s, int code, const SviError *e) {
   return code;
 }
 
+/* Options that follow a schedule are as after the step that the checkpoint is of. */
+static bool session_options(Session *s, const Options *o, const Checkpoint *c, SviError *e) {
+  const SviModel *m = s->model;
+  size_t n = (size_t)m->noption;
+  double *value = memory_new(n, sizeof *value, "options");
+  bool   *set   = memory_new(n, sizeof *set,   "options");
+  s->option = memory_new(n, sizeof *s->option, "options");
+  if (c) checkpoint_set(c, m, value, set);
+  bool ok = options_set(m, o, value, set, e);
+  int      first = m->train.nstep > 0 ? m->entry[m->train.step[0].entry].axis : -1;
+  uint64_t batch = c && c->batch ? c->batch : 1, total = first >= 0 ? s->data.total[first] : 1;
+  double   step = c ? (double)c->step : 0, epoch = step / ceil((double)total / (double)(batch < total ? batch : total ? total : 1));
+  options_at(m, value, set, step, epoch, s->option);
+  memory_free(value);
+  memory_free(set);
+  return ok;
+}
+
 int session_open(Session *s, const SviModel *m, const Options *o, bool wants_data, int axis, uint64_t rows) {
   SviError e = {{0}};
   Checkpoint c;
   *s = (Session){ .model = m };
   const OptionValue *data = &o->at[OPT_data];
+  bool trained = !o->at[OPT_untrained].given;
   if (wants_data && m->ncolumn > 0 && data->n == 0) {
     complain("this needs data: give --data FILE");
     return EXIT_USAGE;
   }
-  if (!checkpoint_find(o, s->path, &e)) return session_fail(s, EXIT_RUN, &e);
-  if (!checkpoint_open(&c, m, s->path, &e)) return session_fail(s, EXIT_RUN, &e);
+  if (!trained && o->at[OPT_params].given) {
+    complain("--untrained and --params FILE are two sets of parameters: give one");
+    return EXIT_USAGE;
+  }
+  if (trained && !checkpoint_find(o, s->path, &e)) return session_fail(s, EXIT_RUN, &e);
+  if (trained && !checkpoint_open(&c, m, s->path, &e)) return session_fail(s, EXIT_RUN, &e);
   s->pool = pool_new(pool_threads_wanted(o));
-  s->seed = o->at[OPT_seed].given ? (uint64_t)o->at[OPT_seed].number : c.seed;
+  s->seed = o->at[OPT_seed].given || !trained ? (uint64_t)o->at[OPT_seed].number : c.seed;
+  int code = EXIT_DATA;
   bool ok = true;
   if (wants_data) ok = data_open(&s->data, m, data->many, data->n, (BindHow){ .strict = o->at[OPT_strict].given, .quiet = notes_off }, &e);
   else data_empty(&s->data, m);
   if (ok) {
-    checkpoint_rows(&c, m, &s->data);      /* rows that have parameters of their own are those of training */
+    if (trained) checkpoint_rows(&c, m, &s->data);      /* rows that have parameters of their own are those of training */
     if (!wants_data && axis >= 0 && s->data.total[axis] == 0) s->data.total[axis] = rows;
     ok = data_sized(&s->data, &e) && data_check(&s->data, s->pool, &e);
   }
-  if (!ok) { checkpoint_close(&c); return session_fail(s, EXIT_DATA, &e); }
-  params_new(&s->state.params, m, s->data.total);
-  ok = checkpoint_load(&c, &s->state, LOAD_USE, &e);
   if (ok) {
-    size_t n = (size_t)m->noption;
-    double *value = memory_new(n, sizeof *value, "options");
-    bool   *set   = memory_new(n, sizeof *set,   "options");
-    s->option = memory_new(n, sizeof *s->option, "options");
-    checkpoint_set(&c, m, value, set);
-    ok = options_set(m, o, value, set, &e);
-    int      first = m->train.nstep > 0 ? m->entry[m->train.step[0].entry].axis : -1;
-    uint64_t batch = c.batch ? c.batch : 1, total = first >= 0 ? s->data.total[first] : 1;
-    double   epoch = (double)c.step / ceil((double)total / (double)(batch < total ? batch : total ? total : 1));
-    options_at(m, value, set, (double)c.step, epoch, s->option);
-    memory_free(value);
-    memory_free(set);
-    if (!ok) { checkpoint_close(&c); return session_fail(s, EXIT_USAGE, &e); }
+    params_new(&s->state.params, m, s->data.total);
+    code = EXIT_RUN;
+    ok = trained ? checkpoint_load(&c, &s->state, LOAD_USE, &e) : params_init(&s->state.params, &s->data, s->pool, s->seed, &e);
   }
-  checkpoint_close(&c);
-  return ok ? EXIT_OK : session_fail(s, EXIT_RUN, &e);
+  if (ok) {
+    code = EXIT_USAGE;
+    ok = session_options(s, o, trained ? &c : NULL, &e);
+  }
+  if (trained) checkpoint_close(&c);
+  return ok ? EXIT_OK : session_fail(s, code, &e);
 }
 
 int session_first(Session *s, const SviModel *m, const Options *o) {

@@ -530,6 +530,15 @@ static void check_goal(Checker *c, const StepDecl *step) {
   vec_push(c->arena, &c->t->steps, info);
 }
 
+/* Without data, guide and training a model is there to be drawn from. */
+static bool is_simulator(const Checker *c) {
+  const Decls *ds = &c->main->ast->decls;
+  bool yes = c->t->programs.n > 0;
+  for (uint32_t i = 0; i < ds->n; i++) yes &= ds->at[i]->kind != DE_DATA && ds->at[i]->kind != DE_GOAL && ds->at[i]->kind != DE_TRAIN;
+  for (uint32_t i = 0; i < c->t->programs.n; i++) yes &= !c->t->programs.at[i]->guide;
+  return yes;
+}
+
 static void check_train(Checker *c) {
   const Decls *ds = &c->main->ast->decls;
   const Decl *train = NULL, *goal = NULL;
@@ -581,7 +590,7 @@ static void check_train(Checker *c) {
         diag_label(diag_at(c->diag, E0209, train->as.train.steps.at[i].name_span, "step `%s` is already defined", train->as.train.steps.at[i].name), train->as.train.steps.at[k].name_span, "the first");
     check_goal(c, &train->as.train.steps.at[i]);
   }
-  if (!goal && !(train && train->as.train.steps.n) && c->t->programs.n) {
+  if (!goal && !(train && train->as.train.steps.n) && c->t->programs.n && !is_simulator(c)) {
     DiagItem *d = diag_at(c->diag, E0604, c->t->programs.at[c->t->programs.n - 1]->span, "the model has no objective");
     const Program *p = NULL, *q = NULL;
     for (uint32_t i = 0; i < c->t->programs.n; i++) *(c->t->programs.at[i]->guide ? &q : &p) = c->t->programs.at[i];
@@ -627,7 +636,7 @@ static void check_rows(Checker *c) {
   for (uint32_t i = 0; i < c->t->programs.n; i++)
     for (uint32_t k = 0; k < c->t->programs.at[i]->sites.n; k++) used |= c->t->programs.at[i]->sites.at[k]->shape->axes;
   for (uint32_t i = 0; i < ds->n; i++)
-    for (uint32_t a = 0; ds->at[i]->kind == DE_PLATE && a < c->g->axis.n; a++)
+    for (uint32_t a = 0; ds->at[i]->kind == DE_PLATE && a < c->g->axis.n && !is_simulator(c); a++)
       if (c->g->axis.at[a].name == ds->at[i]->name && (used & ~known) >> a & 1) {
         DiagItem *d = diag_at(c->diag, W0107, ds->at[i]->name_span, "the rows of plate `%s` are not known: no data is for each %s", ds->at[i]->name, ds->at[i]->name);
         diag_note(d, "the trainer counts the rows of a plate in the columns of the data file");

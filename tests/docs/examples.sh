@@ -20,12 +20,12 @@ loops -     elbo_surgery/elbo_surgery
 loops -     hvm/hvm
 loops -     infovae/infovae
 loops -     iwae/iwae
-loops -     iwae2/iwae2
+loops -     iwae/iwae2
 loops -     lvae/lvae
 loops -     mae/mae
 loops -     vae/vae
 loops -     vcca/vcca
-loops -     vcca_private/vcca_private
+loops -     vcca/vcca_private
 loops -     vib/vib
 loops -     vlae/vlae
 '
