@@ -1,7 +1,7 @@
 # What the scripts `run` and `check` of the examples share.  They begin with  . "$(dirname "$0")/../common.sh"
 #
 #     SVIC=FILE    the compiler                [build/svic]
-#     OUT=DIR      where everything is put     [build/examples/NAME]
+#     OUT=DIR      where `run` puts everything [build/examples/NAME]; a `check` takes a folder of its own and removes it
 #
 # A training that is done is not repeated, and one that was cut off goes on: a script can be stopped and started again.
 set -euo pipefail
@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 name=$(basename "$here")
 svic=${SVIC:-$root/build/svic}
-out=${OUT:-$root/build/examples/$name}
+if [ "$(basename "$0")" = check ]; then out=$(mktemp -d); trap 'rm -rf "$out"' EXIT; else out=${OUT:-$root/build/examples/$name}; fi
 [ -x "$svic" ] || { echo "there is no compiler $svic: build it (./demo.sh does), or say SVIC=FILE" >&2; exit 2; }
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
