@@ -56,7 +56,7 @@ static void run_loops(Compile *c) {
     free(text);
     for (Val v = 0; v < e->graph->node.n; v++) {
       const Node *node = node_of(e->graph, v);
-      if (node->op == OP_input) l->entry[i].needs_data = true;
+      if (node->op == OP_input && (int32_t)node->attr.leaf.id < l->model.ncolumn) l->entry[i].needs_data = true;
       if (node->op == OP_gather && node->attr.gather.axis != NO_VAL && (int32_t)axis_rows(e->graph, node->attr.gather.axis) == e->axis) l->entry[i].whole = true;
       if (node->op == OP_reduce && e->axis >= 0 && (node->attr.reduce.axes >> e->axis & 1)) l->entry[i].whole = true;
     }

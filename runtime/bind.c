@@ -11,6 +11,8 @@
 #include <string.h>
 #include "trainer.h"
 
+const SviColumn *column_of(const SviModel *m, int column) { return column < m->ncolumn ? &m->column[column] : &m->latent[column - m->ncolumn]; }
+
 int axis_own(const SviModel *m, int axis) { return m->axis[axis].again > 0 ? m->axis[axis].again - 1 : axis; }
 
 int axis_root(const SviModel *m, int axis) {
@@ -116,7 +118,7 @@ static bool data_unused(const Data *d, BindHow how, SviError *e) {
 
 void data_empty(Data *d, const SviModel *m) {
   *d = (Data){ .model = m };
-  d->column = memory_new((size_t)m->ncolumn, sizeof *d->column, "the columns");
+  d->column = memory_new((size_t)(m->ncolumn + m->nlatent), sizeof *d->column, "the columns");
 }
 
 bool data_open(Data *d, const SviModel *m, const char *const *paths, int n, BindHow how, SviError *e) {
@@ -253,6 +255,13 @@ bool data_sized(Data *d, SviError *e) {
   return true;
 }
 
+void data_first(Data *d, int axis, uint64_t rows) {
+  if (axis < 0 || d->total[axis] <= rows) return;
+  d->total[axis] = rows;
+  for (int a = 0; a < d->model->naxis; a++)
+    if (d->model->axis[a].kind == 0 && axis_own(d->model, a) == axis) d->total[a] = rows;
+}
+
 void data_close(Data *d) {
   for (int i = 0; i < d->nfile; i++) svi_file_close(&d->file[i]);
   memory_free(d->file);
@@ -267,8 +276,8 @@ void svi_load_rows(const SviCall *call, int32_t column, uint64_t first, uint64_t
   const struct SviTrainer *t = call->trainer;
   const SviModel *m = t->model;
   bool wide = m->real_bytes == 8;
-  int      axis = column < 0 ? m->param[-1 - column].axis : m->column[column].axis;
-  uint64_t size = column < 0 ? m->param[-1 - column].size : m->column[column].size;
+  int      axis = column < 0 ? m->param[-1 - column].axis : column_of(m, column)->axis;
+  uint64_t size = column < 0 ? m->param[-1 - column].size : column_of(m, column)->size;
   static const uint32_t only = 0;
   const uint32_t *row = &only;
   if (axis >= 0) {
@@ -282,7 +291,8 @@ void svi_load_rows(const SviCall *call, int32_t column, uint64_t first, uint64_t
     return;
   }
   const SviArray *a = t->data->column[column];
-  if (!a) memset(out, 0, rows * size * m->real_bytes);      /* only entries that say needs_data read columns */
+  if (!a && column >= m->ncolumn) for (uint64_t i = 0; i < rows * size; i++) real_set(m->real_bytes, out, i, SVI_NOT_GIVEN);
+  else if (!a) memset(out, 0, rows * size * m->real_bytes);      /* only entries that say needs_data read columns */
   else if (wide) svi_array_rows_f64(a, row, rows, size, out);
   else           svi_array_rows_f32(a, row, rows, size, out);
 }

@@ -70,6 +70,7 @@ bool checkpoint_save(const State *s, const char *path, SviError *e) {
   notes_number(notes, "seed",    s->seed);
   notes_number(notes, "batch",   s->batch);
   notes_number(notes, "k",       s->k);
+  if (s->rows > 0) notes_number(notes, "rows", s->rows);
   if (!isnan(s->lr)) notes_real(notes, "lr", s->lr);
   if (!isnan(s->best)) { notes_real(notes, "best", s->best); notes_number(notes, "best_step", s->best_step); }
   for (int i = 0; i < m->noption; i++)
@@ -107,6 +108,7 @@ bool checkpoint_open(Checkpoint *c, const SviModel *m, const char *path, SviErro
   c->seed  = note_number(&c->file, "seed");
   c->batch = note_number(&c->file, "batch");
   c->k     = note_number(&c->file, "k");
+  c->rows  = note_number(&c->file, "rows");
   c->best  = note_real  (&c->file, "best");
   c->lr    = note_real  (&c->file, "lr");
   c->best_step = note_number(&c->file, "best_step");

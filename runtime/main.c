@@ -8,7 +8,7 @@
 #define PICTURE (TAKES(png) | TAKES(shape) | TAKES(image) | TAKES(to) | TAKES(count))
 #define LOOK    (READ | TAKES(rows) | TAKES(count) | TAKES(to) | TAKES(json))
 #define TRAIN   (TAKES(data) | TAKES(valid) | TAKES(epochs) | TAKES(steps) | TAKES(batch) | TAKES(k) | TAKES(lr) | TAKES(seed) | TAKES(threads) | \
-                 TAKES(out) | TAKES(resume) | TAKES(params) | TAKES(set) | TAKES(save_every) | TAKES(no_save) | TAKES(print_hash) | TAKES(quiet) | TAKES(strict))
+                 TAKES(out) | TAKES(rows) | TAKES(resume) | TAKES(params) | TAKES(set) | TAKES(save_every) | TAKES(no_save) | TAKES(print_hash) | TAKES(quiet) | TAKES(strict))
 
 const Command commands[] = {
   /* name           run                  takes                                                                    count words bare   in one line */
@@ -16,7 +16,8 @@ const Command commands[] = {
   { "time",         command_time,        (TRAIN | TAKES(json)) & ~(TAKES(valid) | TAKES(epochs) | TAKES(out) | TAKES(resume) | TAKES(save_every) | TAKES(no_save) | TAKES(print_hash)),
                                                                                                                   0,    NULL, false, "how long a training step takes" },
   { "eval",         command_eval,        READ | TAKES(json) | TAKES(only) | TAKES(rows) | TAKES(against),         0,    NULL, false, "measures the model's reports on data, with standard errors" },
-  { "sample",       command_sample,      USE | PICTURE,                                                           64,   NULL, false, "draws new rows from the model" },
+  { "sample",       command_sample,      USE | PICTURE | TAKES(given),                                                        64,   NULL, false, "draws new rows from the model" },
+  { "traverse",     command_traverse,    (USE | PICTURE | TAKES(site) | TAKES(data)),                             11,   NULL, false, "one latent goes from end to end, all else is drawn once and held" },
   { "reconstruct",  command_reconstruct, READ | PICTURE,                                                          64,   NULL, false, "rows of the data and what the model makes of them" },
   { "encode",       command_encode,      READ | TAKES(to) | TAKES(rows),                                          0,    NULL, false, "the guide's latents for each row of the data" },
   { "score",        command_score,       READ | TAKES(to) | TAKES(only) | TAKES(rows),                            0,    NULL, false, "the reports' values for each row of the data" },

@@ -95,6 +95,11 @@ static bool fill_logit_mean(const Fill *f, const Data *d, Pool *pool, SviError *
   const SviArray *a = p->init.column >= 0 && p->init.column < d->model->ncolumn ? d->column[p->init.column] : NULL;
   if (!a) return error_set(e, "parameter `%s` starts at the mean of a column, but there is no data", p->name);
   uint64_t size = d->model->column[p->init.column].size, all = svi_array_count(a), rows = size ? all / size : 0;
+  int plate = d->model->column[p->init.column].axis;
+  if (plate >= 0 && d->total[axis_root(d->model, plate)] > 0) {                                                       /* --rows */
+    uint64_t used = d->total[axis_root(d->model, plate)] * axis_inner(d->model, d->total, plate);
+    if (used < rows) rows = used;
+  }
   if (rows == 0 || (p->size != size && p->size != 1)) return error_set(e, "parameter `%s` has %llu elements, the column whose mean it starts at %llu", p->name, (unsigned long long)p->size, (unsigned long long)size);
   Mean f2 = { a, rows, size, memory_new(MEAN_PARTS * size, sizeof(double), "means of a column") };
   pool_run(pool, MEAN_PARTS, mean_part, &f2);

@@ -19,7 +19,7 @@ static const double memory_most = 4e8;      /* bytes of values at once */
 typedef struct { const Run *run; const SviModel *model; uint64_t seed, step, first, rows; int axis_of[AXIS_MAX]; } Replay;
 
 static int find_param (const SviModel *m, Name name) { for (int i = 0; i < m->nparam;  i++) if (strcmp(m->param[i].name,  name) == 0) return i; return -1; }
-static int find_column(const SviModel *m, Name name) { for (int i = 0; i < m->ncolumn; i++) if (strcmp(m->column[i].name, name) == 0) return i; return -1; }
+static int find_column(const SviModel *m, Name name) { for (int i = 0; i < m->ncolumn + m->nlatent; i++) if (strcmp(column_of(m, i)->name, name) == 0) return i; return -1; }
 static int find_option(const SviModel *m, Name name) { for (int i = 0; i < m->noption; i++) if (strcmp(m->option[i].name, name) == 0) return i; return -1; }
 
 /* A leaf that has rows: of a column (from 0) or of a parameter (-1 - parameter), loaded as generated code loads it. */
@@ -46,7 +46,7 @@ static bool replay_leaf(void *context, const Graph *g, Val v, double *out, uint6
     for (uint64_t k = 0; k < n; k++) out[k] = run_call(r->run)->option[i];
     return true;
   }
-  if (node->op == OP_input) return (i = find_column(m, node->attr.leaf.name)) >= 0 && leaf_rows(r, i, m->column[i].axis, out, n);
+  if (node->op == OP_input) return (i = find_column(m, node->attr.leaf.name)) >= 0 && leaf_rows(r, i, column_of(m, i)->axis, out, n);
   if ((i = find_param(m, node->attr.leaf.name)) < 0) return false;
   if (m->param[i].axis >= 0) return leaf_rows(r, -1 - i, m->param[i].axis, out, n);
   uint64_t count;

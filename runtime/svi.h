@@ -98,6 +98,8 @@ typedef struct { const char *name, *type; int32_t axis; /* -1: one value */ int3
   int32_t points;                       /* 1 + the plate whose rows its values number from 0 (`plate rating of (user, item)`); 0: none */
 } SviColumn;
 
+#define SVI_NOT_GIVEN 1e30              /* of an element of a latent */
+
 typedef enum { SVI_INIT_VALUES, SVI_INIT_NORMAL, SVI_INIT_UNIFORM, SVI_INIT_LOGIT_MEAN } SviInitKind;
 typedef struct {
   const char *name;                     /* path: "p.mlp.dense_2.W" */
@@ -162,6 +164,7 @@ typedef struct {
   const char *name, *path, *source, *version, *hash;     /* source: the model's text */
   int32_t naxis;   const SviAxis   *axis;
   int32_t ncolumn; const SviColumn *column;
+  int32_t nlatent; const SviColumn *latent;              /* columns ncolumn, ...: latents that `sample` takes as given; SVI_NOT_GIVEN: to be drawn */
   int32_t nparam;  const SviParam  *param;
   int32_t noption; const SviOption *option;
   int32_t ndraw;   const SviDraw   *draw;

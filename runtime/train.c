@@ -348,13 +348,15 @@ static uint64_t rows_of_batch(const Train *t) {
 static void train_settings(Train *t, const Checkpoint *c) {
   const Options *o = t->o;
   State *s = &t->state;
+  s->rows  = o->at[OPT_rows].given  ? (uint64_t)o->at[OPT_rows].number  : c ? c->rows  : 0;
+  for (int k = 0; k < t->model->train.nstep && s->rows > 0; k++) data_first(&t->data, t->model->entry[t->model->train.step[k].entry].axis, s->rows);
   s->seed  = o->at[OPT_seed].given  ? (uint64_t)o->at[OPT_seed].number  : c ? c->seed  : 0;
   s->batch = o->at[OPT_batch].given ? (uint64_t)o->at[OPT_batch].number : c ? c->batch : t->model->train.batch > 0 ? (uint64_t)t->model->train.batch : rows_of_batch(t);
   if (t->model->train.optimizer.kind == SVI_LBFGS && !o->at[OPT_batch].given) s->batch = rows_of_batch(t);
   s->k     = o->at[OPT_k].given     ? (uint64_t)o->at[OPT_k].number     : c ? c->k     : 0;
   s->lr    = o->at[OPT_lr].given    ? o->at[OPT_lr].number              : c ? c->lr    : NAN;
   if (!c) return;
-  if (s->seed != c->seed || s->batch != c->batch || s->k != c->k || (o->at[OPT_lr].given && s->lr != c->lr))
+  if (s->seed != c->seed || s->rows != c->rows || s->batch != c->batch || s->k != c->k || (o->at[OPT_lr].given && s->lr != c->lr))
     note("note: settings differ from those of %s: it goes on from there, but not as an unbroken run would", c->path);
 }
 

@@ -99,9 +99,11 @@ typedef struct {
 } Data;
 typedef struct { bool strict, quiet; uint64_t rows; } BindHow;
 bool data_open (Data *d, const SviModel *m, const char *const *paths, int n, BindHow how, SviError *e);
+const SviColumn *column_of(const SviModel *m, int column);           /* of the data, or a latent */
 bool data_check(const Data *d, Pool *pool, SviError *e);             /* every value within its column's range */
 void data_empty(Data *d, const SviModel *m);                         /* nothing bound: plate sizes are set by the caller */
 bool data_sized(Data *d, SviError *e);                               /* all plates known; makes the identity */
+void data_first(Data *d, int axis, uint64_t rows);                   /* only the first rows of a plate */
 void data_close(Data *d);
 int      axis_own  (const SviModel *m, int axis);                    /* the plate whose rows it runs over: itself, or another once more */
 int      axis_root (const SviModel *m, int axis);                    /* the plate whose rows hold this one's */
@@ -180,13 +182,14 @@ typedef struct {
   Moments  moments;
   bool     training;                    /* moments are there */
   uint64_t step, seed, batch, k;
+  uint64_t rows;                        /* --rows: only the first so many are trained on; 0: all */
   double   best; uint64_t best_step;    /* of validation; NaN: none yet */
   double  *option; bool *set;           /* --set, by option */
   double   lr;                          /* --lr; NaN: the model's */
 } State;
 bool checkpoint_save(const State *s, const char *path, SviError *e);
 /* What a checkpoint says before its tensors are read: rows of plates, seed, step, ... */
-typedef struct { SviTensors file; const char *path; bool same_model; uint64_t step, seed, batch, k, best_step; double best, lr; } Checkpoint;
+typedef struct { SviTensors file; const char *path; bool same_model; uint64_t step, seed, batch, k, rows, best_step; double best, lr; } Checkpoint;
 bool checkpoint_open (Checkpoint *c, const SviModel *m, const char *path, SviError *e);
 void checkpoint_rows (const Checkpoint *c, const SviModel *m, Data *d);                /* plates whose size only parameters tell */
 /* RESUME: everything, of the same model.  USE: the parameters, averaged if they were averaged.  WARM: those that are there. */
@@ -248,6 +251,7 @@ enum { PARETO_LEAST = 25 };             /* weights that a tail needs */
 int command_train       (const SviModel *m, const Options *o);
 int command_time        (const SviModel *m, const Options *o);
 int command_eval        (const SviModel *m, const Options *o);
+int command_traverse   (const SviModel *m, const Options *o);
 int command_sample      (const SviModel *m, const Options *o);
 int command_reconstruct (const SviModel *m, const Options *o);
 int command_encode      (const SviModel *m, const Options *o);

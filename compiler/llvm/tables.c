@@ -155,12 +155,12 @@ TABLE(SviReport, 16)
 #define T SviModel
 static const Row rows_SviModel[] = {
   FIELD(abi), FIELD(real_bytes), FIELD(name), FIELD(path), FIELD(source), FIELD(version), FIELD(hash),
-  FIELD(naxis), MANY(axis, SviAxis, naxis), FIELD(ncolumn), MANY(column, SviColumn, ncolumn), FIELD(nparam),
+  FIELD(naxis), MANY(axis, SviAxis, naxis), FIELD(ncolumn), MANY(column, SviColumn, ncolumn), FIELD(nlatent), MANY(latent, SviColumn, nlatent), FIELD(nparam),
   MANY(param, SviParam, nparam), FIELD(noption), MANY(option, SviOption, noption), FIELD(ndraw), MANY(draw, SviDraw, ndraw),
   FIELD(nentry), MANY(entry, SviEntry, nentry), FIELD(nreport), MANY(report, SviReport, nreport), STRUCT(train, SviTrain),
   FIELD(param_size), FIELD(info), FIELD(no_weight),
 };
-TABLE(SviModel, 328)
+TABLE(SviModel, 344)
 #undef T
 
 static const Table *const all_tables[] = {

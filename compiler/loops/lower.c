@@ -160,7 +160,7 @@ static void count_flops(const Lower *l, SviEntry *out) {
 }
 
 static bool reads_columns(const Lower *l) {
-  for (uint32_t k = 0; k < l->order.n; k++) if (lnode(l, l->order.at[k])->op == OP_input) return true;
+  for (uint32_t k = 0; k < l->order.n; k++) if (lnode(l, l->order.at[k])->op == OP_input && (int32_t)lnode(l, l->order.at[k])->attr.leaf.id < l->model->ncolumn) return true;
   return false;
 }
 

@@ -186,6 +186,7 @@ Env *env_new(Lower *l, Env *outer, const Path *path) {
     if (path->copy) name = name_printf("%s#%u", name, path->copy);
     uint32_t draw = graph_draw(l->g, (Draw){name, site->span, false});
     Drawn made = draw_any(l, e, site, draw, via_in(l, e, site));
+    made.value = lower_given(l, site, made.value);
     vec_push(t->arena, &e->drawn, made);
   }
   return e;

@@ -219,6 +219,7 @@ static Entry *show_entry(Prob *p, const char *name, const Program *draws, const 
     for (uint32_t a = 0; a < l->g->axis.n; a++)
       if (shows->sites.at[i]->shape->axes >> a & 1 && (!observed_only || shows->sites.at[i]->observed)) axis = (int)a;
   *e = (Entry){.name = name_of(name), .graph = l->g, .axis = axis};
+  if (draws == shows && !draws->guide) l->given = axis;
   Env *env = lower_env(l, path_of(p, NULL, (Program *)draws, -1, 0, false));
   for (uint32_t i = 0; i < shows->sites.n; i++) {
     const Site *site = shows->sites.at[i];
@@ -322,6 +323,16 @@ static void build_tables(Prob *p, Lowered *out) {
     n++;
   }
   m->ncolumn = n, m->column = columns;
+  SviColumn *latents = arena_alloc(t->arena, (p->latents.n + 1) * sizeof *latents);
+  for (uint32_t i = 0; i < p->latents.n; i++) {
+    const Site *s = p->latents.at[i];
+    int32_t axis = -1;
+    for (uint32_t a = 0; a < t->graph->axis.n; a++)
+      if (s->shape->axes >> a & 1) axis = (int32_t)a;
+    latents[i] = (SviColumn){.name = s->name, .type = "latent", .axis = axis, .rank = (int32_t)s->shape->rank, .dim = s->shape->dim, .size = shape_event_size(s->shape),
+                             .range = {s->range.lo, s->range.hi, s->range.lo_open, s->range.hi_open, s->range.whole}, .place = place_of(t, s->span)};
+  }
+  m->nlatent = (int32_t)p->latents.n, m->latent = latents;
   SviParam *params = arena_alloc(t->arena, (t->params.n + 1) * sizeof *params);
   for (uint32_t i = 0; i < t->params.n; i++) {
     SviParam *s = &t->params.at[i].svi;

@@ -42,6 +42,20 @@ static Val data_value(Lower *l, Name name, Span at) {
   if (l->missing == NULL) l->missing = name, l->missing_at = at;
   return NO_VAL;
 }
+/* Elements of SVI_NOT_GIVEN are drawn. */
+Val lower_given(Lower *l, const Site *site, Val drawn) {
+  const Typed *t = l->p->t;
+  if (l->given < 0 || site->observed || site->autoregressive || site->shape->axes != (AxisSet)1 << l->given) return drawn;
+  uint32_t i = 0, id = 0;
+  while (i < l->p->latents.n && l->p->latents.at[i] != site) i++;
+  if (i == l->p->latents.n) vec_push(t->arena, &l->p->latents, site);
+  for (uint32_t k = 0; k < t->data.n; k++) id += t->data.at[k].column >= 0;
+  Val given = graph_leaf(l->g, OP_input, site->name, id + i, lower_shape(l, site->shape), RANGE_REAL);
+  Val is_given = op2(l, OP_lt, graph_op1(l->g, OP_abs, given), constant(l, SVI_NOT_GIVEN / 2));
+  Val v = graph_op3(l->g, OP_select, is_given, given, drawn);
+  return graph_label(l->g, graph_assume(l->g, v, site->range), site->name, site->span);
+}
+
 static Val variable_value(Lower *l, Env *env, Name name, Span at) {
   for (Env *e = env; e; e = e->outer) {
     if (e->given == name) return e->given_value;
@@ -336,7 +350,7 @@ void lower_updates(Lower *l, Entry *entry) {
 Lower *lower_new(Prob *p, Purpose purpose) {
   Typed *t = p->t;
   Lower *l = NEW(t->arena, Lower);
-  *l = (Lower){.p = p, .g = graph_new(t->arena), .purpose = purpose, .s = NEW(t->arena, struct LowerState)};
+  *l = (Lower){.p = p, .g = graph_new(t->arena), .purpose = purpose, .given = -1, .s = NEW(t->arena, struct LowerState)};
   for (uint32_t i = 0; i < t->graph->axis.n; i++) graph_axis(l->g, t->graph->axis.at[i]);
   for (uint32_t i = 0; i < p->draws.n; i++) graph_draw(l->g, p->draws.at[i]);
   return l;

@@ -28,6 +28,7 @@ typedef struct Lower {
   Prob  *p;
   Graph *g;                           /* the entry's */
   Purpose purpose;
+  int    given;                       /* `sample`: the plate whose latents may be given instead of drawn; else -1 */
   Name   missing; Span missing_at;    /* a variable without draw or data, first one met */
   Span   objective;                   /* what is lowered, for messages; empty for samples */
   struct LowerState *s;
@@ -46,6 +47,7 @@ Val       lower_log_density(Lower *l, Env *env, const Site *site, Val x);       
 Val       lower_log_density_elements(Lower *l, Env *env, const Site *site, Val x);
 Val       lower_copy       (Lower *l, Env *env, Val v);
 Val       lower_variable   (Lower *l, Env *env, Name name, Span at);
+Val       lower_given      (Lower *l, const Site *site, Val drawn);             /* what is given of a latent, and else what is drawn */
 DistValue lower_dist       (Lower *l, Env *env, const DistValue *d, bool stopped);   /* stopped: parameters without gradient */
 Val       lower_member     (Lower *l, Env *env, const Site *site, const char *member);
 const Shape *lower_noise   (Lower *l, Env *env, const Site *site, const DistValue *d);   /* shape of a draw's noise */

@@ -54,6 +54,7 @@ typedef struct Prob {
   VEC(Goal)     goals;
   VEC(Estimate) estimates;            /* of every site some expectation draws */
   VEC(const Path *) paths;            /* interned */
+  VEC(const Site *) latents;          /* those that `sample` takes as given */
   VEC(Draw)     draws;                /* of all entries: every entry's graph numbers its draws as a prefix of this table */
 } Prob;
 
