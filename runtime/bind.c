@@ -245,6 +245,7 @@ bool data_sized(Data *d, SviError *e) {
   for (int a = 0; a < m->naxis; a++) {
     if (m->axis[a].kind != 0) continue;
     if (axis_own(m, a) != a) d->total[a] = d->total[axis_own(m, a)];
+    if (d->total[a] == 0 && d->nfile == 0 && m->axis[a].parent >= 0) return error_set(e, "the rows of plate `%s` are not known: say --size %s=N", m->axis[a].name, m->axis[a].name);
     if (d->total[a] == 0) return error_set(e, "the rows of plate `%s` are not known: no column of the data is for each %s", m->axis[a].name, m->axis[a].name);
     if (d->total[a] > most) most = d->total[a];
   }

@@ -71,6 +71,8 @@ bool checkpoint_save(const State *s, const char *path, SviError *e) {
   notes_number(notes, "batch",   s->batch);
   notes_number(notes, "k",       s->k);
   if (s->rows > 0) notes_number(notes, "rows", s->rows);
+  for (int i = 0; i < m->naxis && s->total; i++)
+    if (m->axis[i].kind == 0 && m->axis[i].parent >= 0) notes_add(notes, text_new("size.%s", m->axis[i].name), text_new("%" PRIu64, s->total[i]));
   if (!isnan(s->lr)) notes_real(notes, "lr", s->lr);
   if (!isnan(s->best)) { notes_real(notes, "best", s->best); notes_number(notes, "best_step", s->best_step); }
   for (int i = 0; i < m->noption; i++)
@@ -132,6 +134,12 @@ void checkpoint_rows(const Checkpoint *c, const SviModel *m, Data *d) {
     if (axis < 0 || m->axis[axis].parent >= 0 || d->total[axis] != 0) continue;
     const SviArray *a = svi_safetensors_find(&c->file, m->param[i].name);
     if (a && a->rank > 0 && a->dim[0] > 0 && a->dim[0] <= UINT32_MAX) d->total[axis] = a->dim[0];
+  }
+  for (int a = 0; a < m->naxis; a++) {
+    if (m->axis[a].kind != 0 || m->axis[a].parent < 0 || d->total[a] != 0) continue;
+    char *key = text_new("size.%s", m->axis[a].name);
+    d->total[a] = note_number(&c->file, key);
+    free(key);
   }
 }
 

@@ -37,6 +37,23 @@ static bool session_options(Session *s, const Options *o, const Checkpoint *c, S
   return ok;
 }
 
+/* --size PLATE=N */
+static bool session_sizes(Session *s, const Options *o, SviError *e) {
+  const SviModel *m = s->model;
+  for (int i = 0; i < o->at[OPT_size].n; i++) {
+    const char *text = o->at[OPT_size].many[i], *is = strchr(text, '=');
+    char *end = NULL;
+    unsigned long long n = is ? strtoull(is + 1, &end, 10) : 0;
+    int axis = -1;
+    for (int a = 0; is && a < m->naxis; a++)
+      if (m->axis[a].kind == 0 && m->axis[a].parent >= 0 && strlen(m->axis[a].name) == (size_t)(is - text) && strncmp(m->axis[a].name, text, (size_t)(is - text)) == 0) axis = a;
+    if (axis < 0) return error_set(e, "--size %s: %s", text, is ? "the model has no plate of that name inside another" : "write PLATE=N");
+    if (!end || *end || n == 0 || n > UINT32_MAX) return error_set(e, "--size %s: a number of rows from 1 is missing", text);
+    s->data.total[axis] = n;
+  }
+  return true;
+}
+
 int session_open(Session *s, const SviModel *m, const Options *o, bool wants_data, int axis, uint64_t rows) {
   SviError e = {{0}};
   Checkpoint c;
@@ -59,6 +76,7 @@ int session_open(Session *s, const SviModel *m, const Options *o, bool wants_dat
   bool ok = true;
   if (wants_data) ok = data_open(&s->data, m, data->many, data->n, (BindHow){ .strict = o->at[OPT_strict].given, .quiet = notes_off }, &e);
   else data_empty(&s->data, m);
+  if (ok && o->at[OPT_size].n > 0 && !session_sizes(s, o, &e)) ok = false, code = EXIT_USAGE;
   if (ok) {
     if (trained) checkpoint_rows(&c, m, &s->data);      /* rows that have parameters of their own are those of training */
     if (!wants_data && axis >= 0 && s->data.total[axis] == 0) s->data.total[axis] = rows;

@@ -348,6 +348,7 @@ static uint64_t rows_of_batch(const Train *t) {
 static void train_settings(Train *t, const Checkpoint *c) {
   const Options *o = t->o;
   State *s = &t->state;
+  s->total = t->data.total;
   s->rows  = o->at[OPT_rows].given  ? (uint64_t)o->at[OPT_rows].number  : c ? c->rows  : 0;
   for (int k = 0; k < t->model->train.nstep && s->rows > 0; k++) data_first(&t->data, t->model->entry[t->model->train.step[k].entry].axis, s->rows);
   s->seed  = o->at[OPT_seed].given  ? (uint64_t)o->at[OPT_seed].number  : c ? c->seed  : 0;

@@ -182,6 +182,7 @@ typedef struct {
   Moments  moments;
   bool     training;                    /* moments are there */
   uint64_t step, seed, batch, k;
+  const uint64_t *total;                /* rows of each plate in training, or NULL */
   uint64_t rows;                        /* --rows: only the first so many are trained on; 0: all */
   double   best; uint64_t best_step;    /* of validation; NaN: none yet */
   double  *option; bool *set;           /* --set, by option */
@@ -191,7 +192,7 @@ bool checkpoint_save(const State *s, const char *path, SviError *e);
 /* What a checkpoint says before its tensors are read: rows of plates, seed, step, ... */
 typedef struct { SviTensors file; const char *path; bool same_model; uint64_t step, seed, batch, k, rows, best_step; double best, lr; } Checkpoint;
 bool checkpoint_open (Checkpoint *c, const SviModel *m, const char *path, SviError *e);
-void checkpoint_rows (const Checkpoint *c, const SviModel *m, Data *d);                /* plates whose size only parameters tell */
+void checkpoint_rows (const Checkpoint *c, const SviModel *m, Data *d);                /* plates whose size only parameters tell, and those inside others */
 /* RESUME: everything, of the same model.  USE: the parameters, averaged if they were averaged.  WARM: those that are there. */
 typedef enum { LOAD_RESUME, LOAD_USE, LOAD_WARM } LoadHow;
 bool checkpoint_load (const Checkpoint *c, State *s, LoadHow how, SviError *e);

@@ -67,12 +67,13 @@ typedef union {
   struct { uint8_t dim; uint32_t axis; } convert;         /* to_axis: dim becomes index axis; to_dim: index axis becomes dim at this place */
   struct { uint8_t dim; uint32_t start, size; } slice;    /* slice, pad (its adjoint: size is the full one) */
   struct { uint8_t dim; } concat;
+  struct { uint32_t axis; int32_t by; } shift;            /* element t is the argument's element t - by */
   struct { uint8_t dim; uint32_t axis; } gather;          /* gather: arg0 indexed along dim (axis == NO_VAL) or along plate `axis` by arg1; scatter: its adjoint */
   struct { uint8_t kind; uint32_t draw; } random;         /* draw: index into Graph.draws: who draws */
   struct { Range range; } assume;
   struct { uint32_t id; bool live; } hook;                /* stop: 0, or one of a kind: see graph_hook */
   struct { uint32_t lower; uint32_t trans; } linalg;
-  struct { uint32_t turns; } settle;                      /* guess has a leaf's name and number */
+  struct { uint32_t turns, along; } settle;               /* along: 1 + the plate that has as many steps as there are turns; 0: `turns`.  guess has a leaf's name and number */
 } Attr;
 
 typedef struct {
@@ -142,6 +143,7 @@ Val graph_slice  (Graph *g, Val a, uint32_t dim, uint32_t start, uint32_t size);
 Val graph_index  (Graph *g, Val a, uint32_t dim, uint32_t at);                 /* one element: the dim goes */
 Val graph_pad    (Graph *g, Val a, uint32_t dim, uint32_t start, uint32_t full);
 Val graph_concat (Graph *g, const Val *a, uint32_t n, uint32_t dim);
+Val graph_shift  (Graph *g, Val a, uint32_t axis, int32_t by);                 /* along a plate inside another: see ops/part.c */
 Val graph_reshape(Graph *g, Val a, uint32_t rank, const uint32_t *dim);        /* same event size, row-major */
 Val graph_gather (Graph *g, Val table, Val index, uint32_t dim, uint32_t axis);
 Val graph_scatter(Graph *g, Val dy, Val index, uint32_t dim, uint32_t axis, const Shape *s);   /* its adjoint, of a table of shape s */
@@ -153,8 +155,10 @@ Val graph_running(Graph *g, Val a, bool after);                                /
  * again and again until it changes no more, at most `turns` times.  See ops/settle.c. */
 Val graph_guess  (Graph *g, Val start, Name name);
 Val graph_settle (Graph *g, Val next, Val guess, uint32_t turns);
+Val graph_settle_along(Graph *g, Val next, Val guess, uint32_t plate);         /* as many turns as the plate has steps */
 /* `at`, a hook, with its gradient as the fixed point of `again`, which is computed from it. */
 Val graph_implicit(Graph *g, Val at, Val again, uint32_t turns);
+Val graph_implicit_along(Graph *g, Val at, Val again, uint32_t plate);
 Val graph_stop   (Graph *g, Val a);                                            /* the value without its gradient */
 /* The value as a node of its own, equal to no other: something to differentiate by.  No gradient goes on to `a`; or, when
  * live, what graph_hook_scale says times it, which may need values that depend on this one. */

@@ -112,6 +112,7 @@ static void emit_load_rows(Emit *e, const Call *c) {
   runtime_call(e, RUNTIME_svi_load_rows, LEN(arg), arg);
 }
 
+LLVMValueRef repeat_turns(Emit *e, const Repeat *r) { return extent(e, r->turns); }
 LLVMValueRef settle_emit(Emit *e, const Repeat *r) {
   LLVMValueRef arg[] = {extent(e, r->size), operand(e, r->next), operand(e, r->guess)};
   LLVMValueRef changed = runtime_call(e, RUNTIME_svi_settle, LEN(arg), arg);

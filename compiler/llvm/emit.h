@@ -207,6 +207,7 @@ LLVMValueRef fast(LLVMValueRef v, unsigned flags);
 
 /* ---- call.c */
 void call_emit(Emit *e, const Call *c);
+LLVMValueRef repeat_turns(Emit *e, const Repeat *r);
 LLVMValueRef settle_emit(Emit *e, const Repeat *r);                       /* a turn is over: whether there is to be another (i1) */
 LLVMValueRef runtime_call(Emit *e, RuntimeKind f, uint32_t n, LLVMValueRef *arg);
 

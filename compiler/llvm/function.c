@@ -293,7 +293,7 @@ static void repeat_emit(Emit *e, const Step *s, uint32_t n) {
   LLVMAddIncoming(turn, &zero, &from, 1);
   for (uint32_t i = 0; i < n; i++) step_emit(e, &s[i]);
   LLVMValueRef next = LLVMBuildNUWAdd(e->b, turn, emit_index(e, 1), "next");
-  LLVMValueRef more = LLVMBuildAnd(e->b, settle_emit(e, r), LLVMBuildICmp(e->b, LLVMIntULT, next, emit_index(e, r->turns), "left"), "more");
+  LLVMValueRef more = LLVMBuildAnd(e->b, settle_emit(e, r), LLVMBuildICmp(e->b, LLVMIntULT, next, repeat_turns(e, r), "left"), "more");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
   LLVMBuildCondBr(e->b, more, body, exit);
   LLVMAddIncoming(turn, &next, &latch, 1);

@@ -85,6 +85,10 @@ LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local)
 /* An index as a number.  Counts stay below 2^31, and 32 bits convert twice as fast. */
 static LLVMValueRef emit_iota(Emit *e, const NestPlan *p, const LoopInstr *i) {
   LLVMValueRef v = nest_index(e, p, &i->at.at[0], false);
+  if (i->kind2 && i->at.at[0].plus) {                        /* behind a shift, and perhaps outside: any row will do there */
+    LLVMValueRef top = LLVMBuildNSWSub(e->b, call_size(e, i->id), emit_index(e, 1), "top");
+    v = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntUGT, v, top, ""), top, v, "clamped");
+  }
   if (i->kind2) return LLVMBuildUIToFP(e->b, row_load(e, i->id, v), e->real, "row");
   return LLVMBuildSIToFP(e->b, LLVMBuildTrunc(e->b, v, e->i32, ""), e->real, "iota");
 }

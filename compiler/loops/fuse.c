@@ -525,7 +525,9 @@ static void add_repeat(Fuse *f, Val settle) {
   const Lower *l = f->l;
   const Node *n = lnode(l, settle);
   uint32_t body = l->v.at[n->arg[1]].body;
-  Repeat r = {.next = buffer_of(f, n->arg[0]), .guess = buffer_of(f, n->arg[1]), .size = rows_of(l, n->shape, 0), .turns = n->attr.settle.turns};
+  Repeat r = {.next = buffer_of(f, n->arg[0]), .guess = buffer_of(f, n->arg[1]), .size = rows_of(l, n->shape, 0), .turns = {1, 0}};
+  if (n->attr.settle.along) r.turns.axes = AXIS_BIT(n->attr.settle.along - 1);
+  else r.turns.constant = n->attr.settle.turns;
   vec_push(l->arena, &f->out->repeats, r);
   for (uint32_t i = 0; i < f->out->steps.n; i++)
     if (f->steps.at[i].stage == 2 * body - 1 && f->steps.at[i].group == f->at[n->arg[0]].group) f->out->steps.at[i].repeat = f->out->repeats.n;

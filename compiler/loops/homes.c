@@ -223,10 +223,4 @@ void homes_find(Lower *l) {
   classify(l);
   /* what is used how often has changed, and so what is clear */
   while (settle_roots(l)) classify(l);
-  for (uint32_t k = 0; k < l->order.n; k++) {
-    AxisSet a = lshape(l, l->order.at[k])->axes;
-    for (uint32_t i = 0; i < l->g->axis.n; i++)
-      if (a >> i & 1 && l->g->axis.at[i].ordered)
-        BUG("plate `%s` is ordered: not yet", l->g->axis.at[i].name);
-  }
 }

@@ -125,7 +125,7 @@ typedef struct {
 typedef struct { bool is_call; bool streamed; uint32_t repeat; Nest nest; Call call; } Step;   /* repeat: 1 + its number in the phase; 0: once */
 
 /* Steps that are run again and again: after each turn what is in `next` goes to `guess`, until that changes nothing (OP_settle). */
-typedef struct { Buf next, guess; Extent size; uint32_t turns; } Repeat;
+typedef struct { Buf next, guess; Extent size; Extent turns; } Repeat;
 
 typedef struct { AxisSet axes; uint64_t bytes; } Domain;       /* run-time axes of the arena (with the chunked one) and its size */
 typedef struct {

@@ -6,7 +6,7 @@
  * A value is asked for at an ACCESS: an index for each of its axes and dims.  Views turn the access to them
  * into one to their argument; what lies in memory is loaded there; all else is computed, once for each
  * access.  An instruction stands as deep as the deepest loop it names or its arguments stand.  Loads behind
- * a pad or a concat may be asked for outside of their buffer: those are guarded.
+ * a pad, a concat or a shift may be asked for outside of their buffer: those are guarded.
  *
  * Stores and reductions come last, after every load: so the plan may let a value take the place of one that
  * dies here. */
@@ -121,7 +121,7 @@ static uint32_t index_value(Maker *m, const Index *ix) {
 static uint32_t iota_value(Maker *m, const Node *n, const Index *ix) {
   int32_t axis = n->attr.along.axis;
   if (axis < 0 || n->attr.along.dim == ALONG_PLACE || m->l->g->axis.at[axis].kind != AXIS_PLATE) return index_value(m, ix);
-  if (ix->kind != IX_LOOP || ix->plus) BUG("the row of the data set is asked for at another index than a loop's");
+  if (ix->kind != IX_LOOP) BUG("the row of the data set is asked for at another index than a loop's");
   LoopInstr row = {.kind = LI_IOTA, .id = (uint32_t)axis, .kind2 = 1};
   row.at.n = 1;
   row.at.at[0] = *ix;
@@ -184,6 +184,23 @@ static uint32_t ask_pad(Maker *m, const Node *n, const Access *at, bool guard) {
   return known > 0 ? v : choose(m, yes, v, number(m, 0));
 }
 
+/* Along a plate the end is known when run. */
+static uint32_t ask_shift(Maker *m, const Node *n, const Access *at) {
+  uint32_t d = axis_place(n->shape, n->attr.shift.axis);
+  int32_t by = n->attr.shift.by;
+  uint32_t yes;
+  if (by > 0 && at->at[d].kind == IX_LOOP) yes = inside(m, &at->at[d], by, 1 << 30);
+  else if (by > 0) yes = op2(m, OP_le, number(m, by), index_value(m, &at->at[d]));
+  else {
+    uint32_t size = add(m, (LoopInstr){.kind = LI_COUNT, .id = n->attr.shift.axis});
+    yes = op2(m, OP_lt, index_value(m, &at->at[d]), op2(m, OP_add, size, number(m, by)));
+  }
+  Access in = *at;
+  in.at[d] = shifted(m, in.at[d], -by);
+  uint32_t v = ask(m, n->arg[0], &in, true);
+  return choose(m, yes, v, number(m, 0));
+}
+
 static uint32_t ask_concat(Maker *m, const Node *n, const Access *at, bool guard) {
   uint32_t d = dims_place(n->shape) + n->attr.concat.dim, result = UINT32_MAX;
   int32_t end = (int32_t)n->shape->dim[n->attr.concat.dim];
@@ -213,6 +230,7 @@ static uint32_t ask_view(Maker *m, Val v, const Access *at, bool guard) {
   switch (n->op) {
     case OP_pad:    return ask_pad(m, n, at, guard);
     case OP_concat: return ask_concat(m, n, at, guard);
+    case OP_shift:  return ask_shift(m, n, at);
     case OP_expand:
       for (uint32_t i = 0, j = 0; i < y->rank; i++) if (!(n->attr.expand.added >> i & 1)) dim[j++] = own[i];
       in = with_dims(y, at, x, dim);

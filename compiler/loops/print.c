@@ -201,7 +201,11 @@ void loops_print(const LoopProgram *p, FILE *out) {
       stream = phase->steps.at[s].streamed;
       repeat = phase->steps.at[s].repeat;
       const Repeat *r = turn && repeat ? &phase->repeats.at[repeat - 1] : NULL;
-      if (r) fprintf(out, "  repeat until b%u = b%u, at most %u times\n", r->next, r->guess, r->turns);
+      if (r) {
+        fprintf(out, "  repeat until b%u = b%u, at most ", r->next, r->guess);
+        print_extent(p, r->turns, out);
+        fputs(" times\n", out);
+      }
       if (phase->steps.at[s].is_call) print_call(p, &phase->steps.at[s].call, out);
       else print_nest(p, &phase->steps.at[s].nest, out);
     }

@@ -19,7 +19,7 @@ bool is_view(const Lower *l, Val v) {
   switch (lnode(l, v)->op) {
     case OP_stop: case OP_assume: case OP_expand: case OP_permute: case OP_reshape: case OP_to_axis:
     case OP_to_dim:
-    case OP_slice: case OP_pad: case OP_concat: return true;
+    case OP_slice: case OP_pad: case OP_concat: case OP_shift: return true;
     default: return false;
   }
 }

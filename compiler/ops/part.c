@@ -1,6 +1,7 @@
-/* Parts and joints along an event dim: slice and pad, each the other's adjoint, and concat. */
+/* Parts and joints along an event dim: slice and pad, each the other's adjoint, and concat.  Along a plate: shift. */
 #include "op.h"
 #include <math.h>
+#include <stdlib.h>
 
 static const char *differentiable(const Node *n, uint32_t i) {
   (void)n, (void)i;
@@ -234,3 +235,60 @@ const Op op_concat = {
       .copy = concat_copy,
   .grad = concat_grad, .obstacle = differentiable, .eval = concat_eval, .print = concat_print,
       .read = concat_read };
+
+/* ---- shift: a sequence moved along its steps, with zeros where nothing comes in.  Its adjoint is the shift back.  A value is computed by
+ * chunks of its first plate, so the plate must lie inside another that the value has, too. */
+Val graph_shift(Graph *g, Val a, uint32_t axis, int32_t by) {
+  AxisSet need = (AxisSet)1 << axis;
+  for (int p = g->axis.at[axis].parent; p >= 0; p = g->axis.at[p].parent) need |= (AxisSet)1 << p;
+  if (graph_is(g, a, 0)) return a;
+  Attr at = attr_none();
+  at.shift.axis = axis, at.shift.by = by;
+  a = graph_expand_axes(g, a, need & ~axes_of(g, a));
+  return graph_add(g, OP_shift, 1, &a, at, NULL);
+}
+static const Shape *shift_shape(Graph *g, const Node *n) {
+  const Shape *a = shape_of_arg(g, n, 0);
+  return n->attr.shift.axis < g->axis.n && (a->axes >> n->attr.shift.axis & 1) && n->attr.shift.by ? a : NULL;
+}
+static Val shift_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {
+  (void)from;
+  return graph_shift(to, arg[0], n->attr.shift.axis, n->attr.shift.by);
+}
+static void shift_grad(Graph *g, Val y, Val dy, Val *d) {
+  Attr at = node_of(g, y)->attr;
+  d[0] = graph_shift(g, dy, at.shift.axis, -at.shift.by);
+}
+static bool shift_eval(Eval *e, Val y) {
+  const Node *n = node_of(e->g, y);
+  const Shape *s = n->shape;
+  uint64_t size = eval_axis_size(e, n->attr.shift.axis), step = axis_step(e, s, n->attr.shift.axis),
+           by = (uint64_t)(n->attr.shift.by < 0 ? -n->attr.shift.by : n->attr.shift.by);
+  double *out = eval_value(e, y);
+  const double *x = eval_value(e, n->arg[0]);
+  for (uint64_t i = 0; i < e->out->size[y]; i++) out[i] = 0;
+  if (by >= size) return true;
+  Loop l = {0};
+  for (uint32_t a = 0; a < e->g->axis.n; a++)
+    if (s->axes >> a & 1) loop_dim(&l, a == n->attr.shift.axis ? size - by : eval_axis_size(e, a), axis_step(e, s, a), 0, 0, 0);
+  for (uint32_t i = 0; i < s->rank; i++) loop_dim(&l, s->dim[i], dim_step(e, s, i), 0, 0, 0);
+  uint64_t to = n->attr.shift.by > 0 ? by * step : 0, from = n->attr.shift.by > 0 ? 0 : by * step;
+  for (loop_start(&l); l.more; loop_next(&l)) out[to + l.at[0]] = x[from + l.at[0]];
+  return true;
+}
+static void shift_print(const Graph *g, const Node *n, FILE *out) {
+  fputs(" axis ", out);
+  print_axis(g, n->attr.shift.axis, out);
+  fprintf(out, n->attr.shift.by < 0 ? " back %d" : " by %d", abs(n->attr.shift.by));
+}
+static bool shift_read(TextIn *in, Node *n) {
+  uint32_t axis, by;
+  if (!text_word(in, "axis") || !text_axis(in, &axis)) return text_fail(in, "an axis is missing");
+  bool back = text_word(in, "back");
+  if ((!back && !text_word(in, "by")) || !text_uint(in, &by) || by == 0 || by > 1000) return text_fail(in, "`by` or `back` and a number are missing");
+  n->attr.shift.axis = axis, n->attr.shift.by = back ? -(int32_t)by : (int32_t)by;
+  return true;
+}
+const Op op_shift = {
+  .name = "shift", .nargs = 1, .shape = shift_shape, .range = pad_range, .copy = shift_copy,
+  .grad = shift_grad, .obstacle = differentiable, .eval = shift_eval, .print = shift_print, .read = shift_read };

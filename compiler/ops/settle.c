@@ -6,6 +6,8 @@
  * changes any more.  (Jacobi iteration of a triangular system is exact; for sampling: Song, Meng, Liao, Ermon, Accelerating
  * feedforward computation via parallel nonlinear equation solving, ICML 2021.)
  *
+ * Elements are rows of the first event dim, `turns` of them, or the steps of an ordered plate, as many as it has when run.
+ *
  * guess stands for the value of the turn, settle for the last turn's.  Between them lies the BODY: the nodes that depend on
  * guess; only settle may use one of them from outside.  Bodies do not nest.  What is not finite in an early turn must not
  * reach later elements through a product with 0: there the guess stays as it was. */
@@ -67,25 +69,31 @@ static bool depends(const Graph *g, Val v, Val on) {
   }
   return v == on && seen[on];
 }
-Val graph_settle(Graph *g, Val next, Val guess, uint32_t turns) {
-  if (!depends(g, next, guess)) return next;
-  Attr at = attr_none();
-  at.settle.turns = turns;
-  return graph_add(g, OP_settle, 2, (Val[]){next, guess}, at, NULL);
+static Val settle_add(Graph *g, Val next, Val guess, Attr at) {
+  return depends(g, next, guess) ? graph_add(g, OP_settle, 2, (Val[]){next, guess}, at, NULL) : next;
 }
+static Attr turns_attr(uint32_t turns, uint32_t along) {
+  Attr at = attr_none();
+  at.settle.turns = turns, at.settle.along = along;
+  return at;
+}
+Val graph_settle(Graph *g, Val next, Val guess, uint32_t turns)       { return settle_add(g, next, guess, turns_attr(turns, 0)); }
+Val graph_settle_along(Graph *g, Val next, Val guess, uint32_t plate) { return settle_add(g, next, guess, turns_attr(0, 1 + plate)); }
 static const Shape *settle_shape(Graph *g, const Node *n) {
   const Shape *s = shape_of_arg(g, n, 0);
-  return node_of(g, n->arg[1])->op == OP_guess && s == shape_of_arg(g, n, 1) && n->attr.settle.turns > 0 ? s : NULL;
+  return node_of(g, n->arg[1])->op == OP_guess && s == shape_of_arg(g, n, 1) &&
+         (n->attr.settle.along ? n->attr.settle.along <= g->axis.n && (s->axes >> (n->attr.settle.along - 1) & 1) : n->attr.settle.turns > 0) ? s : NULL;
 }
 static Val settle_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {
   (void)from;
-  return graph_settle(to, arg[0], arg[1], n->attr.settle.turns);
+  return settle_add(to, arg[0], arg[1], n->attr);
 }
 /* The body has been evaluated once when this is reached. */
 static bool settle_eval(Eval *e, Val y) {
   const Node *n = node_of(e->g, y);
   double *next = eval_value(e, n->arg[0]), *guess = eval_value(e, n->arg[1]);
-  for (uint32_t turn = 1; turn < n->attr.settle.turns; turn++) {
+  uint64_t turns = n->attr.settle.along ? eval_axis_size(e, n->attr.settle.along - 1) : n->attr.settle.turns;
+  for (uint64_t turn = 1; turn < turns; turn++) {
     if (memcmp(next, guess, e->out->size[y] * sizeof *next) == 0) break;
     for (uint64_t i = 0; i < e->out->size[y]; i++) if (isfinite(next[i])) guess[i] = next[i];
     if (!eval_body(e, n->arg[1], y)) return false;
@@ -94,10 +102,19 @@ static bool settle_eval(Eval *e, Val y) {
   return true;
 }
 static void settle_print(const Graph *g, const Node *n, FILE *out) {
-  (void)g;
+  if (n->attr.settle.along) {
+    fputs(" along ", out);
+    print_axis(g, n->attr.settle.along - 1, out);
+    return;
+  }
   fprintf(out, " turns %u", n->attr.settle.turns);
 }
 static bool settle_read(TextIn *in, Node *n) {
+  if (text_word(in, "along")) {
+    if (!text_axis(in, &n->attr.settle.along)) return text_fail(in, "a plate is missing");
+    n->attr.settle.along++;
+    return true;
+  }
   return (text_word(in, "turns") && text_uint(in, &n->attr.settle.turns)) || text_fail(in, "`turns` and a number are missing");
 }
 const Op op_settle = {
@@ -109,18 +126,16 @@ const Op op_settle = {
  * dh = ds/dh dh + ds/dp dp.  An adjoint y of h gives `again` the adjoint u with u = y + (ds/dh)' u: triangular the other way, so it
  * is found by repetition too (the implicit function theorem; Christianson, Reverse accumulation and attractive fixed points,
  * 1994). */
-Val graph_implicit(Graph *g, Val at, Val again, uint32_t turns) {
-  Attr attr = attr_none();
-  attr.settle.turns = turns;
-  return graph_add(g, OP_implicit, 2, (Val[]){at, again}, attr, NULL);
-}
+static Val implicit_add(Graph *g, Val at, Val again, Attr attr) { return graph_add(g, OP_implicit, 2, (Val[]){at, again}, attr, NULL); }
+Val graph_implicit(Graph *g, Val at, Val again, uint32_t turns)       { return implicit_add(g, at, again, turns_attr(turns, 0)); }
+Val graph_implicit_along(Graph *g, Val at, Val again, uint32_t plate) { return implicit_add(g, at, again, turns_attr(0, 1 + plate)); }
 static const Shape *implicit_shape(Graph *g, const Node *n) {
   return shape_of_arg(g, n, 0) == shape_of_arg(g, n, 1) ? shape_of_arg(g, n, 0) : NULL;
 }
 /* When gradients have been taken, it is what was found. */
 static Val implicit_copy(Graph *to, const Graph *from, const Node *n, const Val *arg) {
   (void)from;
-  return to->forward ? arg[0] : graph_implicit(to, arg[0], arg[1], n->attr.settle.turns);
+  return to->forward ? arg[0] : implicit_add(to, arg[0], arg[1], n->attr);
 }
 static void implicit_grad(Graph *g, Val y, Val dy, Val *d) {
   Node n = *node_of(g, y);
@@ -130,7 +145,7 @@ static void implicit_grad(Graph *g, Val y, Val dy, Val *d) {
   if (n.shape->axes) whole = graph_reduce(g, REDUCE_SUM, whole, n.shape->axes, 0);
   graph_grad(g, whole, &n.arg[0], 1, &out);
   d[0] = NO_VAL;
-  d[1] = out == NO_VAL ? dy : graph_settle(g, graph_op2(g, OP_add, graph_expand_axes(g, dy, n.shape->axes), out), u, n.attr.settle.turns);
+  d[1] = out == NO_VAL ? dy : settle_add(g, graph_op2(g, OP_add, graph_expand_axes(g, dy, n.shape->axes), out), u, n.attr);
 }
 static const char *implicit_obstacle(const Node *n, uint32_t i) {
   (void)n;

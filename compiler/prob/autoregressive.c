@@ -13,8 +13,7 @@
 #include "lower.h"
 #include <math.h>
 
-/* Inside the support, so that arguments are finite. */
-static double start_of(const Site *site) {
+double start_of(const Site *site) {
   Range r = site->range;
   if (r.form == FORM_SIMPLEX) return 1. / site->shape->dim[site->shape->rank - 1];
   if (r.lo < 0 && r.hi > 0) return 0;

@@ -173,5 +173,10 @@ Estimate estimate_choose(const Prob *p, Site *s) {
       break;
     case VIA_COUNT: break;
   }
+  if (!steps_allow(p->t, s, e.via)) {
+    DiagItem *i = diag_at(p->t->diag, E0590, s->via_span.end ? s->via_span : s->span, "`via %s` for `%s`, whose steps are seen by others: not built yet", via_name(e.via), s->name);
+    diag_note(i, "the score of a step would have to count the terms of all later steps");
+    diag_help(i, s->discrete ? "`via straight_through`, or `via concrete` for bits, with their bias; or leave `ordered`, `prev` and `next` out" : "`via pathwise`");
+  }
   return e;
 }

@@ -21,7 +21,7 @@ static Val with_gradient_of(Lower *l, Val value, Val smooth) {
   return op2(l, OP_add, graph_stop(l->g, value), op2(l, OP_sub, smooth, graph_stop(l->g, smooth)));
 }
 
-static Via via_in(const Lower *l, const Env *e, const Site *site) {
+Via draw_via(const Lower *l, const Env *e, const Site *site) {
   const Estimate *estimate = estimate_of(l->p, site);
   Via via = estimate ? estimate->via : VIA_PATHWISE;
   if (e->path->detached) return VIA_COUNT;
@@ -180,12 +180,16 @@ Env *env_new(Lower *l, Env *outer, const Path *path) {
   Env *e = NEW(t->arena, Env);
   e->outer = outer, e->path = path;
   Program *p = path->program;
+  uint32_t *draw = arena_alloc(t->arena, (p->sites.n + 1) * sizeof *draw);
+  e->draw = draw;
+  for (uint32_t i = 0; i < p->sites.n; i++) {
+    Name name = name_printf("%s.%s", p->name, p->sites.at[i]->name);
+    if (path->copy) name = name_printf("%s#%u", name, path->copy);
+    draw[i] = graph_draw(l->g, (Draw){name, p->sites.at[i]->span, false});
+  }
   for (uint32_t i = 0; i < p->sites.n; i++) {
     Site *site = p->sites.at[i];
-    Name name = name_printf("%s.%s", p->name, site->name);
-    if (path->copy) name = name_printf("%s#%u", name, path->copy);
-    uint32_t draw = graph_draw(l->g, (Draw){name, site->span, false});
-    Drawn made = draw_any(l, e, site, draw, via_in(l, e, site));
+    Drawn made = draw_any(l, e, site, draw[i], draw_via(l, e, site));
     made.value = lower_given(l, site, made.value);
     vec_push(t->arena, &e->drawn, made);
   }
@@ -198,7 +202,7 @@ static Via replayed(Via via) { return via == VIA_PRICE ? VIA_PATHWISE : via; }
 Env *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value) {
   Typed *t = l->p->t;
   Env *e = NEW(t->arena, Env);
-  *e = (Env){.outer = leaf == at ? leaf->outer : env_replay(l, leaf->outer, at, i, value), .path = leaf->path};
+  *e = (Env){.outer = leaf == at ? leaf->outer : env_replay(l, leaf->outer, at, i, value), .path = leaf->path, .draw = leaf->draw};
   for (uint32_t k = 0; k < leaf->drawn.n; k++) {
     Drawn d = leaf->drawn.at[k];
     if (leaf == at && k == i) d.value = value, d.via = VIA_COUNT;
@@ -216,7 +220,7 @@ Env *env_replay(Lower *l, Env *leaf, Env *at, uint32_t i, Val value) {
 Env *env_hooked(Lower *l, Env *leaf) {
   if (!leaf) return NULL;
   Env *e = NEW(l->p->t->arena, Env);
-  *e = (Env){.outer = env_hooked(l, leaf->outer), .path = leaf->path};
+  *e = (Env){.outer = env_hooked(l, leaf->outer), .path = leaf->path, .draw = leaf->draw};
   for (uint32_t k = 0; k < leaf->drawn.n; k++) {
     Drawn d = leaf->drawn.at[k];
     d.log_q = NO_VAL;

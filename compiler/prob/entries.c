@@ -182,25 +182,31 @@ static bool program_has(const Program *q, Name site) {
     if (q->sites.at[i]->name == site) return true;
   return false;
 }
-static void add_out(Lower *l, Entry *e, Name name, Val v) {
+/* The batch plate and those that lie in it. */
+static AxisSet axes_shown(const Lower *l, const Entry *e) {
+  AxisSet axes = 0;
+  for (uint32_t a = 0; a < l->g->axis.n && e->axis >= 0; a++)
+    for (int up = (int)a; up >= 0; up = l->g->axis.at[up].parent)
+      if (up == e->axis && l->g->axis.at[a].kind == AXIS_PLATE) axes |= (AxisSet)1 << a;
+  return axes;
+}
+/* `plates`: of the site, for each of whose rows it is said, also where it is the same. */
+static void add_out(Lower *l, Entry *e, Name name, Val v, AxisSet plates) {
   AxisSet batch = e->axis >= 0 ? (AxisSet)1 << e->axis : 0;
   const Shape *s = shape_of(l->g, v);
-  if (s->axes & ~batch) return;
-  if (!(s->axes & batch)) {                                /* the same for every row: say so for each */
-    if (!batch) return;
-    v = graph_expand_axes(l->g, v, batch);
-  }
+  if (!batch || s->axes & ~axes_shown(l, e)) return;
+  v = graph_expand_axes(l->g, v, (batch | plates) & ~s->axes);
   EntryRoot root = {name, v};
   vec_push(l->p->t->arena, &e->outs, root);
 }
 static void add_site(Lower *l, Entry *e, Env *env, const Site *site, bool draw) {
-  if (site->shape->axes & ~(e->axis >= 0 ? (AxisSet)1 << e->axis : 0)) return;        /* rows of another plate */
-  if (draw) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
+  if (site->shape->axes & ~axes_shown(l, e)) return;        /* rows of another plate */
+  if (draw) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span), site->shape->axes);
   DistValue d = lower_dist(l, env, &site->dist, false);
   Val mean = dist_member(l->p->t, l->g, &d, "mean", NO_VAL, NULL, 0);
   if (mean == NO_VAL) return;
   if (shape_of(l->g, mean)->rank < site->shape->rank) mean = graph_spread(l->g, mean, graph_shape(l->g, shape_of(l->g, mean)->axes, site->shape->rank, site->shape->dim));
-  add_out(l, e, name_printf("%s.mean", site->name), mean);
+  add_out(l, e, name_printf("%s.mean", site->name), mean, site->shape->axes);
 }
 /* The mean of an autoregressive site is of a draw: each coordinate's, given those drawn before it. */
 static Env *drawn_within(Lower *l, Env *env, Site *site) {
@@ -217,7 +223,7 @@ static Entry *show_entry(Prob *p, const char *name, const Program *draws, const 
   int axis = draws->axis;
   for (uint32_t i = 0; i < shows->sites.n && axis < 0; i++)
     for (uint32_t a = 0; a < l->g->axis.n; a++)
-      if (shows->sites.at[i]->shape->axes >> a & 1 && (!observed_only || shows->sites.at[i]->observed)) axis = (int)a;
+      if (shows->sites.at[i]->shape->axes >> a & 1 && l->g->axis.at[a].parent < 0 && (!observed_only || shows->sites.at[i]->observed)) axis = (int)a;
   *e = (Entry){.name = name_of(name), .graph = l->g, .axis = axis};
   if (draws == shows && !draws->guide) l->given = axis;
   Env *env = lower_env(l, path_of(p, NULL, (Program *)draws, -1, 0, false));
@@ -225,7 +231,7 @@ static Entry *show_entry(Prob *p, const char *name, const Program *draws, const 
     const Site *site = shows->sites.at[i];
     if (observed_only && !site->observed) continue;
     add_site(l, e, site->autoregressive && draws != shows ? drawn_within(l, env, shows->sites.at[i]) : env, site, draws == shows);
-    if (observed_only && draws != shows) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span));
+    if (observed_only && draws != shows) add_out(l, e, site->name, lower_variable(l, env, site->name, site->span), site->shape->axes);
   }
   lower_done(l);
   if (l->missing) return NULL;                             /* needs something that only an objective provides */

@@ -88,7 +88,8 @@ static bool holds_while_drawn(const Typed *t, const Path *path, const Site *a, c
 
 bool kl_is_analytic(const Typed *t, const Path *path, const Site *a, const Site *b) {
   bool sampled = a->via == VIA_STL || a->via == VIA_DREG;   /* asked for draws of the density itself */
-  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive && !sampled && holds_while_drawn(t, path, a, b);
+  return dist_has_kl(&a->dist, &b->dist) && !a->autoregressive && !b->autoregressive && !sampled && holds_while_drawn(t, path, a, b) &&
+         !steps_look_ahead(t, &a->dist) && !steps_look_ahead(t, &b->dist);
 }
 
 typedef struct { Prob *p; Goal *goal; } Walk;

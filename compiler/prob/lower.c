@@ -62,7 +62,14 @@ static Val variable_value(Lower *l, Env *env, Name name, Span at) {
     for (uint32_t i = 0; i < e->drawn.n; i++)
       if (e->drawn.at[i].site->name == name) return e->drawn.at[i].value;
   }
-  return data_value(l, name, at);
+  const Recurrent *r = recurrent_of(l->p->t, name);
+  if (!r) return data_value(l, name, at);
+  for (Env *e = env; e && r->site; e = e->outer) {            /* other steps of a site that is there, or will be drawn */
+    for (uint32_t i = 0; i < e->drawn.n; i++)
+      if (e->drawn.at[i].site->name == r->name) return e->drawn.at[i].value;
+    if (e->path && e->path->program == r->program) return steps_value(l, env, r);
+  }
+  return r->site ? data_value(l, r->name, at) : steps_value(l, env, r);
 }
 
 /* `beside`: of a density that `via dreg` scores at its own draw, where that is drawn; see note [dreg]. */
@@ -212,6 +219,11 @@ static Val same_rows(Lower *l, const Term *term, Val sum, Val v, AxisSet *rows, 
   for (uint32_t a = 0; a < l->g->axis.n; a++)
     if (l->g->axis.at[a].kind == AXIS_PLATE) plates |= (AxisSet)1 << a;
   AxisSet axes = site->shape->axes & plates;
+  for (uint32_t a = 0; a < l->g->axis.n; a++)            /* a weight is of a whole sequence: its steps depend on one another */
+    if (l->g->axis.at[a].ordered && l->g->axis.at[a].parent >= 0 && (axes >> a & 1)) {
+      v = graph_reduce(l->g, REDUCE_SUM, v, (AxisSet)1 << a, 0);
+      axes &= ~((AxisSet)1 << a);
+    }
   if (sum != NO_VAL && axes != *rows) {
     DiagItem *d = diag_at(l->p->t->diag, E0506, l->objective.end ? l->objective : term->span, "these importance weights would mix plates");
     if (l->objective.end && !(term->span.at >= l->objective.at && term->span.end <= l->objective.end)) diag_label(d, term->span, "densities of both in one non-linear function");

@@ -20,8 +20,12 @@ struct Env {
   Env *outer;
   const Path *path;
   VEC(Drawn) drawn;
-  Name given; Val given_value;        /* one more variable, while a transformed distribution is scored at a value */
+  Name given; Val given_value;        /* one more variable, while a transformed distribution is scored at a value, or of a turn */
+  bool inside;                        /* of one turn of a recurrence: steps.c */
+  const uint32_t *draw;               /* Graph.draws of the program's sites, in order; NULL: it draws none */
 };
+
+typedef struct { const Env *env; const Recurrent *of; Val value; } Found;
 
 typedef enum { FOR_STEP, FOR_REPORT, FOR_SHOW } Purpose;      /* gradients; expectations; draws alone */
 typedef struct Lower {
@@ -30,6 +34,7 @@ typedef struct Lower {
   Purpose purpose;
   int    given;                       /* `sample`: the plate whose latents may be given instead of drawn; else -1 */
   Name   missing; Span missing_at;    /* a variable without draw or data, first one met */
+  VEC(Found) found;                   /* recurrences, by where they were wanted */
   Span   objective;                   /* what is lowered, for messages; empty for samples */
   struct LowerState *s;
 } Lower;
@@ -60,7 +65,14 @@ Env      *env_hooked(Lower *l, Env *leaf);                                   /* 
 bool      env_has   (const Env *env, Via via);
 Drawn     draw_site (Lower *l, Env *e, Site *site, uint32_t draw, Via via);   /* its arguments as e has them */
 
+Via       draw_via  (const Lower *l, const Env *e, const Site *site);         /* how its gradient is found here */
+
+/* ---- steps.c */
+const Recurrent *recurrent_of(const Typed *t, Name variable);               /* NULL: it is none */
+Val       steps_value(Lower *l, Env *env, const Recurrent *want);
+
 /* ---- autoregressive.c */
+double    start_of(const Site *site);                                       /* a value inside the support, so that arguments are finite */
 Drawn     autoregressive_draw(Lower *l, Env *e, Site *site, uint32_t draw, Via via);
 
 /* ---- estimators.c: expectations over draws */

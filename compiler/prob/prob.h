@@ -65,6 +65,8 @@ const Path *path_of(Prob *p, const Path *outer, Program *program, int32_t partic
 const Estimate *estimate_of(const Prob *p, const Site *site);
 Estimate estimate_choose(const Prob *p, Site *site);   /* choose.c; tells what cannot work */
 bool outcomes_few(const Site *site);                  /* can all its values be enumerated? */
+bool steps_allow(const Typed *t, const Site *site, Via via);   /* may a site of an ordered plate be drawn so? (steps.c) */
+bool steps_look_ahead(const Typed *t, const DistValue *d);     /* do its arguments see draws of later steps? */
 double outcomes_of(const Site *site, uint32_t *digits, uint32_t *base);
 bool  kl_is_analytic(const Typed *t, const Path *path, const Site *a, const Site *b);      /* in closed form, under the expectations of path */
 const Term *term_of(const Typed *t, Val v);        /* of a leaf that only an objective has; NULL of any other value */

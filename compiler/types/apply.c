@@ -233,6 +233,12 @@ static Value run_plate_size(Checker *c, const Builtin *b, Values *a, Span at) {
   diag_help(diag_at(c->diag, E0407, at, "`%s` of which plate? no plate is around this", b->name), "name it: `%s(%s)`", b->name, c->g->axis.n && c->g->axis.at[0].kind == AXIS_PLATE ? c->g->axis.at[0].name : "row");
   return v_bad(at);
 }
+/* A call by name is eval_step's. */
+static Value run_step(Checker *c, const Builtin *b, Values *a, Span at) {
+  (void)a;
+  diag_help(diag_at(c->diag, E0408, at, "`%s` is called by its name, with a value and its edge", b->name), "write `%s(h, zeros(20))`", b->name);
+  return v_bad(at);
+}
 /* Sources of randomness: in members of distributions only. */
 static Value run_random(Checker *c, const Builtin *b, Values *a, Span at) {
   if (!c->draw_shape) {
@@ -392,6 +398,8 @@ static const Builtin builtins[] = {
   {"solve_upper",      2, 2, OP_COUNT,     run_solve,       "x with transpose(L) x = b"},
   {"len",              1, 1, OP_COUNT,     run_len,         "length of a list or vector"},
   {"last",             1, 1, OP_COUNT,     run_len,         "last member of a list or vector"},
+  {"prev",             2, 2, OP_COUNT,     run_step,        "prev(v, start): v of the step before, along an ordered plate; start at the first"},
+  {"next",             2, 2, OP_COUNT,     run_step,        "next(v, end): v of the step after"},
   {"batch_size",       0, 0, OP_COUNT,     run_plate_size,  "rows in the batch: batch_size(image), or of the plate around"},
   {"plate_size",       0, 0, OP_COUNT,     run_plate_size,  "rows in the data set: plate_size(image), or of the plate around"},
   {"standard_uniform", 0, 0, OP_COUNT,     run_random,      "uniform on (0, 1); in distributions"},
@@ -680,6 +688,7 @@ static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value 
   }
   unsigned errors = diag_errors(c->diag);
   uint32_t told = diag_count(c->diag);
+  inner->body = &d->as.net.body;
   Value v = run_body(c, inner, &d->as.net.body, &returned);
   c->depth--;
   diag_called(c->diag, told, at, d->span);

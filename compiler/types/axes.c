@@ -385,6 +385,13 @@ Value eval_reduce(Checker *c, Scope *s, const Expr *e) {
   Val v = eval_node(c, inner, e->as.reduce.body);
   c->indices = outer, c->bound = bound, c->open = open;
   if (v == NO_VAL) return v_bad(e->span);
+  for (uint32_t a = 0; a < c->g->axis.n && c->objective; a++)
+    if ((axes & ~shape_of(c->g, v)->axes) >> a & 1 && c->g->axis.at[a].ordered) {
+      DiagItem *d = diag_at(c->diag, E0402, e->as.reduce.body->span, "this does not differ from one %s to another", c->g->axis.at[a].name);
+      diag_note(d, "densities, divergences and entropies of an ordered plate are of a whole %s: its steps are summed", c->g->axis.at[a].parent >= 0 ? c->g->axis.at[c->g->axis.at[a].parent].name : "sequence");
+      diag_help(d, "leave the reduction out: `%s`", source_words(c, e->as.reduce.body->span));
+      return v_bad(e->span);
+    }
   Range of = node_of(c->g, v)->range;
   c->g->span = e->span;
   if (all) return v_node(graph_reduce_rows(c->g, k, mean, v), e->span);

@@ -358,6 +358,7 @@ static Value eval_call(Checker *c, Scope *s, const Expr *e) {
   if (callee->kind == EX_NAME && !scope_find(s, callee->as.name)) {
     if (callee->as.name == name_of("KL")) return eval_kl(c, s, e);
     if (callee->as.name == name_of("H")) return eval_entropy(c, s, e);
+    if (callee->as.name == name_of("prev") || callee->as.name == name_of("next")) return eval_step(c, s, e);
     if (callee->as.name == name_of("E")) {
       DiagItem *i = diag_at(c->diag, E0501, e->span, "an expectation says under which program: `E[q](...)`");
       diag_help(i, "write `E[q](...)` with q the program that draws");

@@ -10,6 +10,14 @@ static AxisSet particle_axes(Checker *c) {
     if (c->within.at[i].particles >= 0) axes |= (AxisSet)1 << c->within.at[i].particles;
   return axes;
 }
+/* What a site's density, divergence or entropy varies over: its plates, without the steps of a sequence, which depend on one another and
+ * are summed. */
+static AxisSet term_axes(Checker *c, const Site *site) {
+  AxisSet axes = site->shape->axes;
+  for (uint32_t a = 0; a < c->g->axis.n; a++)
+    if (c->g->axis.at[a].ordered && c->g->axis.at[a].parent >= 0) axes &= ~((AxisSet)1 << a);
+  return axes;
+}
 static Value term_leaf(Checker *c, Term t, Name label, const Shape *shape, Range r, Span at) {
   uint32_t id = c->t->terms.n + 1;
   c->g->span = at;
@@ -250,7 +258,7 @@ Value eval_log_density(Checker *c, Scope *s, const Expr *e) {
     must_be_drawn(c, sites.at[i], e->span);
     for (uint32_t k = 0; k < t.program->sites.n; k++)      /* what its arguments need */
       if (needs_site(c, sites.at[i], t.program->sites.at[k])) must_be_drawn(c, t.program->sites.at[k], e->span);
-    axes |= sites.at[i]->shape->axes;
+    axes |= term_axes(c, sites.at[i]);
     vec_push(c->arena, &t.sites, sites.at[i]);
   }
   if (diag_errors(c->diag) != errors) return v_bad(e->span);
@@ -292,7 +300,7 @@ Value eval_kl(Checker *c, Scope *s, const Expr *e) {
       ok = false;
       continue;
     }
-    axes |= a.at[i]->shape->axes;
+    axes |= term_axes(c, a.at[i]);
     vec_push(c->arena, &t.sites, a.at[i]);
     vec_push(c->arena, &t.against, other);
   }
@@ -312,7 +320,7 @@ Value eval_entropy(Checker *c, Scope *s, const Expr *e) {
   if (!sites_of_value(c, of, e->as.call.args.at[0].value, &t.program, &sites, &whole)) return v_bad(e->span);
   AxisSet axes = particle_axes(c);
   for (uint32_t i = 0; i < sites.n; i++) {
-    axes |= sites.at[i]->shape->axes;
+    axes |= term_axes(c, sites.at[i]);
     vec_push(c->arena, &t.sites, sites.at[i]);
   }
   return term_leaf(c, t, name_printf("H(%s.%s)", t.program->name, whole ? "*" : sites.at[0]->base), graph_shape(c->g, axes, 0, NULL), RANGE_REAL, e->span);

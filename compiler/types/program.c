@@ -189,18 +189,24 @@ static void check_observed(Checker *c, Site *site, const DataVar *d) {
   }
 }
 
-/* The values of an autoregressive site, needed before its arguments are known: those of its data, or what the distribution's support
- * says without them.  False: a message was given. */
-static bool range_ahead(Checker *c, Scope *s, const Expr *e, const DataVar *data, Range *range) {
-  *range = data ? data->range : RANGE_REAL;
+bool site_range_ahead(Checker *c, Scope *s, const Expr *e, Range *range) {
+  *range = RANGE_REAL;
   if (e->kind == EX_INDEX) e = e->as.index.base;
-  if (data || e->kind != EX_CALL) return true;
+  if (e->kind != EX_CALL) return true;
   Value f = eval(c, s, e->as.call.callee);
   if (f.kind == V_FUNCTION && f.as.function->decl && f.as.function->decl->kind == DE_DIST) {
     const Support *support = support_type(f.as.function->decl->as.dist.support->element);
     if (support) *range = support_range(support);
   }
   return f.kind != V_BAD;
+}
+
+/* The values of an autoregressive site, needed before its arguments are known: those of its data, or what the distribution's support
+ * says without them.  False: a message was given. */
+static bool range_ahead(Checker *c, Scope *s, const Expr *e, const DataVar *data, Range *range) {
+  if (!data) return site_range_ahead(c, s, e, range);
+  *range = data->range;
+  return true;
 }
 
 static void run_site(Checker *c, Scope *s, const Stmt *st) {
@@ -308,6 +314,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   }
   if (program_site(c->program, name)) { diag_label(diag_at(c->diag, E0209, target->span, "site `%s` is already drawn", name), program_site(c->program, name)->span, "here"); return; }
   vec_push(c->arena, &c->program->sites, site);
+  steps_defined(c, s, name, site->var, site, target->span);
   define(c, body_scope(s), target, &key, var);
 }
 
@@ -589,6 +596,7 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
       Name name;
       if (!eval_target(c, s, &st->as.let.target, &key, &name)) return none;
       Value v = eval(c, s, st->as.let.value);
+      if (v.kind == V_NODE) steps_defined(c, s, name, v.as.node, NULL, st->as.let.target.span);
       if (v.kind == V_NODE && c->path) graph_label(c->g, v.as.node, name_printf("%s.%s", c->path, name), st->as.let.target.span);
       define(c, s->program && c->plates != (c->program->axis >= 0 ? plate_with_outer(c, c->program->axis) : 0) ? body_scope(s) : s, &st->as.let.target, &key, v);
       const DataVar *hidden = key.n == 0 && c->program && s->program == c->program ? observed_data(c, name) : NULL;
@@ -723,6 +731,7 @@ void program_check(Checker *c, Program *p) {
   Scope *s = scope_new(c, NULL, p->module ? p->module : c->main);
   s->program = p;
   bool returned = false;
+  if (p->decl->kind == DE_PROGRAM) s->body = &p->decl->as.program.body;
   if (p->decl->kind == DE_PROGRAM) run_body(c, s, &p->decl->as.program.body, &returned);
   c->path = path, c->program = outer, c->plates = plates, c->objective = objective, c->draw_shape = draw_shape, c->g = g;
   c->open = open, c->bound = bound, c->indices = indices;

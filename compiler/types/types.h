@@ -9,7 +9,7 @@
  * An objective is a value of the template graph too: what only an objective can say (log p.x, KL, E[q](f), a drawn value)
  * is a leaf with a row in Typed.terms.
  *
- * Read: types.h, value.h, check.c (declarations), program.c, scope.c (names), expr.c, axes.c, rows.c, apply.c (nets, functions), dist.c, objective.c. */
+ * Read: types.h, value.h, check.c (declarations), program.c, scope.c (names), expr.c, axes.c, rows.c, steps.c, apply.c (nets, functions), dist.c, objective.c. */
 #ifndef SVIC_TYPES_H
 #define SVIC_TYPES_H
 #include "../ast/ast.h"
@@ -71,6 +71,18 @@ typedef struct {
 
 typedef struct { Name name; Val value; Span span; } Local;       /* h = ... : what p.h means */
 typedef struct { int32_t param; Val value; Span span; } StateUpdate;
+/* A value of an ordered plate that is defined by its own earlier (later) steps: see steps.c. */
+typedef struct {
+  Name          name;                 /* "h", "z[2]" */
+  Name          variable;             /* what its other steps are called in the template */
+  Val           leaf, value;          /* that variable; and what the name was defined as, NO_VAL: not yet */
+  Site         *site;                 /* ... as a site, or NULL */
+  const struct Scope *scope;          /* of the body that defines it */
+  struct Program *program;
+  uint32_t      axis;
+  int           by;                   /* 1: steps before, -1: after */
+  Span          span;
+} Recurrent;
 struct Program {
   Name  name;
   const Decl *decl;
@@ -80,6 +92,7 @@ struct Program {
   VEC(Site *)      sites;
   VEC(Local)       locals;
   VEC(StateUpdate) updates;
+  VEC(Recurrent *) recurrents;
   VEC(Name)        draws;             /* base names of the sites its text draws, before it is checked */
   VEC(Name)        failed;            /* names of sites and values with errors: not asked for again */
   bool             unobserved;        /* was told to observe nothing: not compared with others any more */

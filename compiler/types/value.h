@@ -42,7 +42,7 @@ struct Value {
 };
 
 typedef struct { Name name; Value value; Span span; bool used; } Binding;
-struct Scope { Scope *parent; Module *module; VEC(Binding) bindings; Program *program; };
+struct Scope { Scope *parent; Module *module; VEC(Binding) bindings; Program *program; const Stmts *body; /* of a program or net: its statements */ };
 
 struct Module {
   Name   name;
@@ -106,6 +106,11 @@ const char *shape_text(Checker *c, const Shape *s);
 const char *value_kind_text(Value v);
 Site *sites_one(Checker *c, Value v);
 Name  member_name(Name base, const Key *key);
+
+/* ---- steps.c */
+Value eval_step         (Checker *c, Scope *s, const Expr *e);                    /* prev(v, start), next(v, end) */
+void  steps_defined     (Checker *c, Scope *s, Name name, Val v, Site *site, Span at);     /* what may be a recurrence has been defined */
+bool  site_range_ahead  (Checker *c, Scope *s, const Expr *dist, Range *range);   /* program.c: as its distribution says without its arguments */
 
 /* ---- axes.c */
 int   plate_axis        (Checker *c, Name name);              /* -1: no plate of this name */

@@ -365,6 +365,15 @@ static Val  slice_build(void)      { return graph_slice(b.g, matrix(EACH_ROW, 2,
 static void slice_expect(double *y) { FOR(r, ROWS) FOR(i, 2) FOR(j, 3) *y++ = X(0, r * 10 + i * 5 + j + 1); }
 static Val  index_build(void)      { return graph_index(b.g, matrix(EACH_ROW, 2, 5), 1, 3); }
 static void index_expect(double *y) { FOR(r, ROWS) FOR(i, 2) *y++ = X(0, r * 10 + i * 5 + 3); }
+/* items inside rows */
+static Val  shift_build(void)      { return graph_shift(b.g, vector(EACH_ROW | EACH_ITEM, 2), ITEM, 1); }
+static void shift_expect(double *y) {
+  FOR(r, ROWS) FOR(i, ITEMS) FOR(j, 2) *y++ = i < 1 ? 0 : X(0, (r * ITEMS + i - 1) * 2 + j);
+}
+static Val  shift_back_build(void) { return graph_shift(b.g, vector(EACH_ROW | EACH_ITEM | EACH_K, 1), ITEM, -2); }
+static void shift_back_expect(double *y) {
+  FOR(r, ROWS) FOR(i, ITEMS) FOR(k, PARTICLES) *y++ = i + 2 >= ITEMS ? 0 : X(0, (r * ITEMS + i + 2) * PARTICLES + k);
+}
 static Val  pad_build(void)        { return graph_pad(b.g, matrix(EACH_K, 2, 3), 1, 2, 6); }
 static void pad_expect(double *y) {
   FOR(k, PARTICLES) FOR(i, 2) FOR(j, 6) *y++ = j >= 2 && j < 5 ? X(0, k * 6 + i * 3 + j - 2) : 0;
@@ -661,6 +670,8 @@ static const Case cases[] = {
   {OP_slice,     "slice",              slice_build,             slice_expect,       TWICE},
   {OP_slice,     "index",              index_build,             index_expect,       TWICE},
   {OP_pad,       "pad",                pad_build,               pad_expect,         TWICE},
+  {OP_shift,     "shift by",           shift_build,             shift_expect,       TWICE},
+  {OP_shift,     "shift back",         shift_back_build,        shift_back_expect,  TWICE},
   {OP_concat,    "concat",             concat_build,            concat_expect,      TWICE},
   {OP_reduce,    "sum",                sum_build,               sum_expect,         TWICE},
   {OP_reduce,    "sum of dims",        dim_sum_build,           dim_sum_expect,     TWICE},

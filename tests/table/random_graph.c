@@ -146,7 +146,14 @@ static Val move_view(Make *m) {
   Val a = pick(m);
   const Shape *s = shape_of(g, a);
   uint32_t dim = s->rank ? below(m, s->rank) : 0, size = s->rank ? s->dim[dim] : 0;
-  switch (below(m, 9)) {
+  AxisSet both = bit(m->r.row) | bit(m->r.item);
+  switch (below(m, 11)) {
+    case 9: case 10: {                                    /* items as if they were inside rows */
+      if (s->rank) return NO_VAL;
+      Val steps = graph_op1(g, OP_sin, graph_op2(g, OP_add, a, graph_place(g, m->r.item)));
+      Val there = graph_shift(g, graph_expand_axes(g, steps, both), m->r.item, below(m, 2) ? 1 : -1);
+      return graph_reduce(g, REDUCE_SUM, graph_op2(g, OP_mul, there, steps), bit(m->r.item), 0);
+    }
     case 0: return s->rank ? graph_slice(g, a, dim, below(m, size), 1) : NO_VAL;
     case 1: return s->rank && size > 1 ? graph_slice(g, a, dim, 1, size - 1) : NO_VAL;
     case 2: return s->rank ? graph_index(g, a, dim, below(m, size)) : NO_VAL;

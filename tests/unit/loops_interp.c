@@ -425,7 +425,7 @@ static void run_once(Interp *r, const Step *s, uint32_t n) {
   for (uint32_t i = 0, end; i < n; i = end) {
     for (end = i + 1; s[i].repeat && end < n && s[end].repeat == s[i].repeat;) end++;
     const Repeat *x = s[i].repeat ? &r->phase->repeats.at[s[i].repeat - 1] : NULL;
-    for (uint32_t turn = 0; turn < (x ? x->turns : 1); turn++) {
+    for (uint32_t turn = 0; turn < (x ? extent(r, x->turns, true) : 1); turn++) {
       for (uint32_t k = i; k < end; k++) run_step(r, &s[k]);
       if (x && settled(r, x)) break;
     }
