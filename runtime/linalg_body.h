@@ -20,6 +20,10 @@ void NAME(svi_running)(uint64_t batch, uint64_t n, uint64_t m, bool after, const
   }
 }
 
+void NAME(svi_copy_step)(uint64_t rows, uint64_t apart, uint64_t n, const REAL *next, REAL *guess) {
+  for (uint64_t r = 0; r < rows; r++) memcpy(guess + r * apart, next + r * apart, n * sizeof *guess);
+}
+
 int32_t NAME(svi_settle)(uint64_t n, const REAL *next, REAL *guess) {
   if (memcmp(next, guess, n * sizeof *next) == 0) return 0;
   for (uint64_t i = 0; i < n; i++) if (isfinite(next[i])) guess[i] = next[i];

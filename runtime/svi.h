@@ -71,6 +71,9 @@ void svi_solve_tri_f64(uint64_t batch, uint64_t n, uint64_t m, bool lower, bool 
 /* y[i] = the sum of a's rows before i (after: behind it), of `batch` arrays [n, m]; y is not a. */
 void svi_running_f32(uint64_t batch, uint64_t n, uint64_t m, bool after, const float *a, float *y);
 void svi_running_f64(uint64_t batch, uint64_t n, uint64_t m, bool after, const double *a, double *y);
+/* `rows` stretches of n elements, `apart` elements from one to the next. */
+void    svi_copy_step_f32(uint64_t rows, uint64_t apart, uint64_t n, const float *next, float *guess);
+void    svi_copy_step_f64(uint64_t rows, uint64_t apart, uint64_t n, const double *next, double *guess);
 /* The end of a turn of a repetition: next goes to guess, but for what is not finite.  Whether they differed. */
 int32_t svi_settle_f32(uint64_t n, const float *next, float *guess);
 int32_t svi_settle_f64(uint64_t n, const double *next, double *guess);

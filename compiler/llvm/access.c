@@ -169,6 +169,7 @@ static LLVMValueRef access_offset(Emit *e, const NestPlan *p, uint32_t instr, co
     if (!local && loop->kind == LOOP_ROWS) from = chunk_first(e);
     if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles)
       from = e->f.start;
+    if (loop_is_step(e, loop)) from = e->f.step;
     if (still.plus)
       from = from ? emit_add(e, from, emit_index(e, (uint64_t)(int64_t)still.plus))
                   : emit_index(e, (uint64_t)(int64_t)still.plus);

@@ -76,6 +76,13 @@ static LLVMValueRef operand(Emit *e, Buf buf) {
   return at ? LLVMBuildInBoundsGEP2(e->b, e->real, base, &at, 1, "") : base;
 }
 
+/* ... of the step at hand, `by` times which it lies further on. */
+static LLVMValueRef at_step(Emit *e, LLVMValueRef base, Extent by, Buf buf) {
+  if (!e->f.along || by.constant == 0) return base;
+  LLVMValueRef at = emit_mul(e, e->f.step, stride(e, by, buf));
+  return LLVMBuildInBoundsGEP2(e->b, e->real, base, &at, 1, "");
+}
+
 static LLVMValueRef moved(Emit *e, LLVMValueRef base, LLVMValueRef turn, Extent by, Buf buf) {
   if (!turn || by.constant == 0) return base;
   LLVMValueRef at = emit_mul(e, turn, stride(e, by, buf));
@@ -83,10 +90,18 @@ static LLVMValueRef moved(Emit *e, LLVMValueRef base, LLVMValueRef turn, Extent 
 }
 
 /* ---- kinds */
-static void emit_gemm(Emit *e, const Call *c) {
+static void emit_gemm(Emit *e, const Call *whole) {
+  Call cut;
+  const Call *c = whole;
+  Extent step_a = {0, 0}, step_b = {0, 0}, step_c = {0, 0};
+  if (e->f.along) {
+    if (!call_of_step(whole, (uint32_t)e->f.along - 1, &cut, &step_a, &step_b, &step_c)) BUG("a product that cannot be cut along a plate");
+    c = &cut;
+  }
   LLVMValueRef m = extent(e, c->m), n = extent(e, c->n), k = extent(e, c->k);
   LLVMValueRef lda = stride(e, c->lda, c->a), ldb = stride(e, c->ldb, c->b), ldc = stride(e, c->ldc, c->c);
-  LLVMValueRef a = operand(e, c->a), b = operand(e, c->b), out = operand(e, c->c), add = flag(e, c->add);
+  LLVMValueRef a = at_step(e, operand(e, c->a), step_a, c->a), b = at_step(e, operand(e, c->b), step_b, c->b);
+  LLVMValueRef out = at_step(e, operand(e, c->c), step_c, c->c), add = flag(e, c->add);
   LLVMValueRef anew = c->add ? NULL : starts_anew(e, c->from);
   if (anew) add = LLVMBuildZExt(e->b, LLVMBuildNot(e->b, anew, ""), e->i32, "add");
   Amount times = amount_of(e, c->batch, true);
@@ -110,6 +125,16 @@ static void emit_load_rows(Emit *e, const Call *c) {
   LLVMValueRef column = LLVMConstInt(e->i32, (uint64_t)(int64_t)c->column, true);
   LLVMValueRef arg[] = {e->f.call, column, first, extent(e, c->m), operand(e, c->c)};
   runtime_call(e, RUNTIME_svi_load_rows, LEN(arg), arg);
+}
+
+/* Both lie rows outside, then steps, then what a step is made of. */
+void step_emit_copy(Emit *e, const Repeat *r) {
+  AxisSet bit = (AxisSet)1 << r->along, outside = bit - 1;
+  Extent around = {1, r->size.axes & outside}, within = {r->size.constant, r->size.axes & ~(outside | bit)}, apart = within;
+  apart.axes |= bit;
+  LLVMValueRef next = at_step(e, operand(e, r->next), within, r->next), guess = at_step(e, operand(e, r->guess), within, r->guess);
+  LLVMValueRef arg[] = {extent(e, around), stride(e, apart, r->next), extent(e, within), next, guess};
+  runtime_call(e, RUNTIME_svi_copy_step, LEN(arg), arg);
 }
 
 LLVMValueRef repeat_turns(Emit *e, const Repeat *r) { return extent(e, r->turns); }

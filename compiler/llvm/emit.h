@@ -43,7 +43,7 @@ typedef struct {
   Ids bases;                                                              /* a buffer of each storage */
   Ids options, draws;
 } Needs;
-enum { NEST_FIXED = 4 };                            /* call, chunk, start, count; then bases, options, keys */
+enum { NEST_FIXED = 5 };                            /* call, chunk, start, count, step; then bases, options, keys */
 typedef struct { const char *key; size_t size; LLVMValueRef fn; } NestFunction;
 
 /* The function being built. */
@@ -58,6 +58,8 @@ typedef struct {
   LLVMValueRef        *base;                                              /* by Buf */
   bool                 streamed;                                          /* inside the stream of a phase: */
   LLVMValueRef         start, count, first_block;         /* particles of the block, [start, start + count) */
+  int32_t              along;                                             /* 1 + the plate of which one step is computed, 0: none */
+  LLVMValueRef         step;                                              /* ... which */
   const Needs         *needs;                              /* of a nest's function: what its parameters are */
   LLVMValueRef         from, to, partial;                 /* of a forked nest's: the turns it does, where its reductions go */
   LLVMMetadataRef      di_function;
@@ -165,6 +167,7 @@ void fork_call(Emit *e, const Nest *nest, LLVMValueRef fn, uint32_t n, LLVMValue
 /* ---- access.c */
 Amount       amount_of_axis(const Emit *e, uint32_t axis, bool here);
 Amount       amount_of_loop(const Emit *e, const Loop *l);
+static inline bool loop_is_step(const Emit *e, const Loop *l) { return l->kind == LOOP_AXIS && (int32_t)l->axis + 1 == e->f.along; }
 bool         amount_mul(Amount a, Amount b, Amount *out);               /* false: an axis would occur twice */
 static inline bool amount_equal(Amount a, Amount b) {
   return a.constant == b.constant && a.here == b.here && a.whole == b.whole;
@@ -208,6 +211,7 @@ LLVMValueRef fast(LLVMValueRef v, unsigned flags);
 /* ---- call.c */
 void call_emit(Emit *e, const Call *c);
 LLVMValueRef repeat_turns(Emit *e, const Repeat *r);
+void         step_emit_copy(Emit *e, const Repeat *r);                    /* the step at hand goes from `next` to `guess` */
 LLVMValueRef settle_emit(Emit *e, const Repeat *r);                       /* a turn is over: whether there is to be another (i1) */
 LLVMValueRef runtime_call(Emit *e, RuntimeKind f, uint32_t n, LLVMValueRef *arg);
 

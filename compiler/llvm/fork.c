@@ -32,7 +32,7 @@ static double weight(const LoopInstr *i) {
 }
 
 bool fork_pays(const Emit *e, const Nest *nest) {
-  if (e->phase->axis >= 0) return false;
+  if (e->phase->axis >= 0 || e->f.along) return false;
   uint32_t outer = outermost(nest);
   double work = 0;
   for (uint32_t k = 0; k < nest->instr.n; k++) {

@@ -301,10 +301,41 @@ static void repeat_emit(Emit *e, const Step *s, uint32_t n) {
   LLVMPositionBuilderAtEnd(e->b, exit);
 }
 
+/* Steps of a repetition that lie behind (or do not), at step `at` of its plate. */
+static void one_step_emit(Emit *e, const Repeat *r, const Step *s, uint32_t n, bool behind, LLVMValueRef at) {
+  e->f.along = r->along + 1;
+  e->f.step = at;
+  for (uint32_t i = 0; i < n; i++)
+    if (s[i].behind == behind) step_emit(e, &s[i]);
+  if (!behind) step_emit_copy(e, r);
+  e->f.along = 0;
+}
+
+/* Along a plate, one step in each turn. */
+static void along_emit(Emit *e, const Step *s, uint32_t n) {
+  const Repeat *r = &e->phase->repeats.at[s->repeat - 1];
+  LLVMValueRef all = repeat_turns(e, r), one = emit_index(e, 1);
+  bool some = false;
+  for (uint32_t i = 0; i < n; i++) some |= s[i].behind;
+  OpenLoop l = loop_open(e, all, NULL, "turn");
+  LLVMValueRef at = l.index;
+  if (r->by < 0) at = LLVMBuildNUWSub(e->b, LLVMBuildNUWSub(e->b, all, one, "last"), l.index, "at");
+  if (some) {
+    LLVMBasicBlockRef join;
+    emit_if(e, LLVMBuildICmp(e->b, LLVMIntNE, l.index, emit_index(e, 0), "later"), &join);
+    one_step_emit(e, r, s, n, true, r->by < 0 ? LLVMBuildAdd(e->b, at, one, "behind") : LLVMBuildSub(e->b, at, one, "behind"));
+    LLVMBuildBr(e->b, join);
+    LLVMMoveBasicBlockAfter(join, LLVMGetInsertBlock(e->b));
+    LLVMPositionBuilderAtEnd(e->b, join);
+  }
+  one_step_emit(e, r, s, n, false, at);
+  loop_close(e, &l, (LoopHint){0});
+}
+
 static void steps_emit(Emit *e, const Step *s, uint32_t n) {
   for (uint32_t i = 0, end; i < n; i = end) {
     for (end = i + 1; s[i].repeat && end < n && s[end].repeat == s[i].repeat;) end++;
-    if (s[i].repeat) repeat_emit(e, &s[i], end - i);
+    if (s[i].repeat) (e->phase->repeats.at[s[i].repeat - 1].by ? along_emit : repeat_emit)(e, &s[i], end - i);
     else step_emit(e, &s[i]);
   }
 }

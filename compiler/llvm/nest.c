@@ -37,13 +37,13 @@ static bool loops_join(const Emit *e, const NestPlan *p, uint32_t outer, uint32_
   return true;
 }
 
-static bool turns_once(const Loop *l) { return l->kind == LOOP_SIZE && l->size == 1; }
+static bool turns_once(const Emit *e, const Loop *l) { return (l->kind == LOOP_SIZE && l->size == 1) || loop_is_step(e, l); }
 
 static void find_levels(const Emit *e, NestPlan *p) {
   uint32_t outer = UINT32_MAX;
   for (uint32_t l = 0; l < p->nest->nloop; l++) {
     p->at[l] = NO_LEVEL;
-    if (turns_once(&p->nest->loop[l])) continue;
+    if (turns_once(e, &p->nest->loop[l])) continue;
     if (outer == UINT32_MAX || !loops_join(e, p, outer, l)) p->nlevel++;
     p->at[l] = p->nlevel - 1;
     p->last[p->nlevel - 1] = outer = l;
@@ -72,6 +72,7 @@ LLVMValueRef nest_index(Emit *e, const NestPlan *p, const Index *ix, bool local)
     case IX_LOOP: {
       const Loop *loop = &p->nest->loop[ix->loop];
       if (p->at[ix->loop] != NO_LEVEL) v = p->index[p->at[ix->loop]];
+      else if (loop_is_step(e, loop)) v = e->f.step;
       if (!local && loop->kind == LOOP_ROWS) v = emit_add(e, chunk_first(e), v);
       if (!local && loop->kind == LOOP_AXIS && e->f.streamed && (int32_t)loop->axis == e->phase->particles)
         v = emit_add(e, e->f.start, v);

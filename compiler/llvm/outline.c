@@ -5,7 +5,7 @@
  *
  * note [nests are functions]  Layers of one size, the entries of one model (step, reports, encode) and the copies of a model
  * in them bring the same nests again and again.  Compiling is most of svic's time, so a nest is built once: as a function of
- * the bases of its buffers, the options and keys it reads, and of the block of particles.  Whatever else shapes its code is
+ * the bases of its buffers, the options and keys it reads, of the block of particles, and of the step of a plate.  Whatever else shapes its code is
  * written into a key, and equal keys are one function.  With debug lines the places in the source are part of the key, so
  * that a line is never another's.  A nest without loops stays where it is.  One that is to be forked (fork.c) finds what it needs
  * behind a pointer. */
@@ -85,7 +85,7 @@ static void word_instr(Emit *e, Words *w, Needs *needs, const LoopInstr *i) {
 /* Everything the code of a nest depends on but its parameters. */
 static Words key_of(Emit *e, const Nest *nest, Needs *needs, bool forked) {
   Words w = {0};
-  word(e, &w, forked);
+  word(e, &w, (uint64_t)forked << 32 | (uint32_t)e->f.along);
   word(e, &w, (uint64_t)e->f.streamed << 1 | (e->phase->axis >= 0));
   word(e, &w, (uint64_t)(uint32_t)e->phase->axis << 32 | (e->f.streamed ? (uint32_t)e->phase->particles : 0));
   word(e, &w, (uint64_t)nest->nloop << 32 | nest->instr.n);
@@ -111,7 +111,7 @@ static Words key_of(Emit *e, const Nest *nest, Needs *needs, bool forked) {
 static LLVMTypeRef type_of(Emit *e, const Needs *needs) {
   uint32_t n = NEST_FIXED + needs->bases.n + needs->options.n + 2 * needs->draws.n, k = 0;
   LLVMTypeRef *t = arena_alloc(e->arena, n * sizeof *t);
-  t[k++] = e->ptr, t[k++] = e->ptr, t[k++] = e->i64, t[k++] = e->i64;
+  t[k++] = e->ptr, t[k++] = e->ptr, t[k++] = e->i64, t[k++] = e->i64, t[k++] = e->i64;
   for (uint32_t i = 0; i < needs->bases.n; i++) t[k++] = e->ptr;
   for (uint32_t i = 0; i < needs->options.n; i++) t[k++] = e->real;
   for (uint32_t i = 0; i < 2 * needs->draws.n; i++) t[k++] = e->i32;
@@ -138,11 +138,13 @@ static LLVMValueRef build(Emit *e, const Nest *nest, const Needs *needs, bool fo
   attribute_add(e, e->f.fn, "noinline", 0);
   e->f.needs = needs;
   e->f.streamed = outer.streamed;
+  e->f.along = outer.along;
   if (forked) {
     e->f.from = LLVMGetParam(e->f.fn, 2), e->f.to = LLVMGetParam(e->f.fn, 3), e->f.partial = LLVMGetParam(e->f.fn, 4);
   } else {
     e->f.start = LLVMGetParam(e->f.fn, 2);
     e->f.count = LLVMGetParam(e->f.fn, 3);
+    e->f.step = LLVMGetParam(e->f.fn, 4);
     LLVMBasicBlockRef body = entry_open(e);
     e->f.first_block = LLVMBuildICmp(e->b, LLVMIntEQ, e->f.start, emit_index(e, 0), "first_block");
     entry_close(e, body);
@@ -185,6 +187,7 @@ void nest_call(Emit *e, const Nest *nest) {
   LLVMValueRef *arg = arena_alloc(e->arena, n * sizeof *arg), zero = emit_index(e, 0);
   arg[k++] = e->f.call, arg[k++] = e->f.chunk;
   arg[k++] = e->f.streamed ? e->f.start : zero, arg[k++] = e->f.streamed ? e->f.count : zero;
+  arg[k++] = e->f.along ? e->f.step : zero;
   for (uint32_t i = 0; i < needs->bases.n; i++) arg[k++] = buffer_base(e, needs->bases.at[i]);
   for (uint32_t i = 0; i < needs->options.n; i++) arg[k++] = call_option(e, needs->options.at[i]);
   for (uint32_t i = 0; i < needs->draws.n; i++)

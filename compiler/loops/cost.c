@@ -96,6 +96,7 @@ static Keep decide(Fuse *f, Val v) {
   }
   double here = mixed ? 1e30 : c1 + STORE + loads - LOAD + one_by_one(f, v, first.step);
   double sink = most + STORE + loads;
+  if (!l->v.at[v].body && f->steps.at[first.step].stage % 3) here = 1e30;      /* a body is done in turns, which may be of one step each */
   if (each <= here && each <= sink) return KEEP_NOT;
   return here <= sink ? KEEP_HERE : KEEP_SINK;
 }

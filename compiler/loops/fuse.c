@@ -158,9 +158,14 @@ static uint32_t find_stages(Fuse *f) {
     const Node *n = lnode(l, v);
     uint32_t stage = 0, body = l->v.at[v].body;
     for (uint32_t i = 0; i < n->nargs; i++) if (f->at[n->arg[i]].stage > stage) stage = f->at[n->arg[i]].stage;
-    if (n->op == OP_guess) stage = 2 * body - 2;
-    else if (n->op == OP_settle) stage = 2 * l->v.at[n->arg[1]].body;
-    else if (body) stage = 2 * body - 1;
+    if (n->op == OP_guess) stage = 3 * body - 3;
+    else if (n->op == OP_settle) stage = 3 * l->v.at[n->arg[1]].body;
+    else if (body) {
+      f->at[v].shifts = n->op == OP_shift;
+      for (uint32_t i = 0; i < n->nargs; i++)
+        if (l->v.at[n->arg[i]].body == body && f->at[n->arg[i]].shifts + (n->op == OP_shift) > f->at[v].shifts) f->at[v].shifts = f->at[n->arg[i]].shifts + (n->op == OP_shift);
+      stage = f->at[v].shifts ? 3 * body - 1 : 3 * body - 2;
+    }
     f->at[v].stage = stage;
     if (stage > most) most = stage;
   }
@@ -521,6 +526,36 @@ static Call call_build(Fuse *f, const StepPlan *s) {
 }
 
 /* ---- repetitions */
+
+/* The way along the plate in which a body can be computed step by step: 1, -1, or 0: it cannot.  Between the guess and the result there must be one
+ * shift, the same way for all: values before it are wanted of the step behind, values after it of the step at hand. */
+static int32_t one_way(const Fuse *f, Val settle) {
+  const Lower *l = f->l;
+  const Node *s = lnode(l, settle);
+  uint32_t body = l->v.at[s->arg[1]].body, axis = s->attr.settle.along - 1;
+  int32_t by = 0;
+  if (!s->attr.settle.along || f->at[s->arg[0]].shifts != 1) return 0;
+  for (uint32_t k = 0; k < f->order.n; k++) {
+    Val v = f->order.at[k];
+    const Node *n = lnode(l, v);
+    if (l->v.at[v].body != body || n->op == OP_settle) continue;
+    if (n->op == OP_shift) {
+      if (n->attr.shift.axis != axis || (n->attr.shift.by != 1 && n->attr.shift.by != -1) || (by && by != n->attr.shift.by)) return 0;
+      by = n->attr.shift.by;
+    }
+    if (f->at[v].shifts > 1) return 0;
+    for (uint32_t i = 0; i < n->nargs && n->op != OP_shift; i++)
+      if (l->v.at[n->arg[i]].body == body && f->at[n->arg[i]].shifts != f->at[v].shifts) return 0;
+  }
+  for (uint32_t i = 0; i < f->out->steps.n; i++) {
+    const Step *step = &f->out->steps.at[i];
+    Call cut;
+    Extent a, b, c;
+    if (step->repeat == f->out->repeats.n + 1 && step->is_call && !call_of_step(&step->call, axis, &cut, &a, &b, &c)) return 0;
+  }
+  return by;
+}
+
 static void add_repeat(Fuse *f, Val settle) {
   const Lower *l = f->l;
   const Node *n = lnode(l, settle);
@@ -528,9 +563,15 @@ static void add_repeat(Fuse *f, Val settle) {
   Repeat r = {.next = buffer_of(f, n->arg[0]), .guess = buffer_of(f, n->arg[1]), .size = rows_of(l, n->shape, 0), .turns = {1, 0}};
   if (n->attr.settle.along) r.turns.axes = AXIS_BIT(n->attr.settle.along - 1);
   else r.turns.constant = n->attr.settle.turns;
+  for (uint32_t i = 0; i < f->out->steps.n; i++) {
+    uint32_t stage = f->steps.at[i].stage;
+    if (stage <= 3 * body - 3 || stage >= 3 * body || f->steps.at[i].group != f->at[n->arg[0]].group) continue;
+    f->out->steps.at[i].repeat = f->out->repeats.n + 1;
+    f->out->steps.at[i].behind = stage == 3 * body - 2;
+  }
+  r.along = (int32_t)n->attr.settle.along - 1;
+  r.by = one_way(f, settle);
   vec_push(l->arena, &f->out->repeats, r);
-  for (uint32_t i = 0; i < f->out->steps.n; i++)
-    if (f->steps.at[i].stage == 2 * body - 1 && f->steps.at[i].group == f->at[n->arg[0]].group) f->out->steps.at[i].repeat = f->out->repeats.n;
 }
 
 void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {

@@ -256,3 +256,33 @@ bool gemm_match(const Lower *l, Val dot, Gemm *out) {
   return match(l, dot, &a, &b, out) || match(l, dot, &x, &b, out) || match(l, dot, &a, &y, out) ||
       match(l, dot, &x, &y, out);
 }
+
+/* ---- one step of an ordered plate.  Rows lie in memory by rising axis number, and constants (dims, index axes) inside of them. */
+bool call_of_step(const Call *c, uint32_t axis, Call *out, Extent *a, Extent *b, Extent *by_c) {
+  Extent size = {1, AXIS_BIT(axis)};
+  AxisSet outer = AXIS_BIT(axis) - 1, inner = ~(outer | AXIS_BIT(axis));
+  *out = *c;
+  *a = *b = *by_c = (Extent){0, 0};
+  if (c->kind != CALL_GEMM || (c->n.axes | c->k.axes) >> axis & 1) return false;
+  if (c->batch.axes >> axis & 1) {
+    if (c->batch.axes & inner || c->batch.constant != 1) return false;
+    out->batch.axes &= outer;
+    *a = c->stride_a, *b = c->stride_b, *by_c = c->stride_c;
+    if (a->constant) out->stride_a = times(c->stride_a, size);
+    if (b->constant) out->stride_b = times(c->stride_b, size);
+    out->stride_c = times(c->stride_c, size);
+    return true;
+  }
+  if (!(c->m.axes >> axis & 1) || c->ta) return false;
+  Extent within = {c->m.constant, c->m.axes & inner}, around = {1, c->m.axes & outer};
+  *a = times(c->lda, within), *by_c = times(c->ldc, within);
+  if (is_one(within)) {
+    out->m = around;
+    out->lda = times(c->lda, size), out->ldc = times(c->ldc, size);
+    return true;
+  }
+  if (!is_one(c->batch)) return false;
+  out->m = within, out->batch = around;
+  out->stride_a = times(*a, size), out->stride_b = (Extent){0, 0}, out->stride_c = times(*by_c, size);
+  return true;
+}

@@ -122,10 +122,12 @@ typedef struct {
   Name       label;
 } Call;
 
-typedef struct { bool is_call; bool streamed; uint32_t repeat; Nest nest; Call call; } Step;   /* repeat: 1 + its number in the phase; 0: once */
+typedef struct { bool is_call; bool streamed; uint32_t repeat; bool behind; Nest nest; Call call; } Step;   /* repeat: 1 + its number in the phase; 0: once */
 
-/* Steps that are run again and again: after each turn what is in `next` goes to `guess`, until that changes nothing (OP_settle). */
-typedef struct { Buf next, guess; Extent size; Extent turns; } Repeat;
+/* Steps that are run again and again: after each turn what is in `next` goes to `guess`, until that changes nothing (OP_settle).
+ * With `by`, the turns go along the plate `along`, from its first step (by 1) or its last (-1), and a turn computes one step alone: the
+ * steps that lie `behind` (values that are shifted on their way) that of the turn before.  Whole turns give the same. */
+typedef struct { Buf next, guess; Extent size; Extent turns; int32_t along; int32_t by; } Repeat;
 
 typedef struct { AxisSet axes; uint64_t bytes; } Domain;       /* run-time axes of the arena (with the chunked one) and its size */
 typedef struct {
@@ -145,6 +147,9 @@ typedef struct {
 } LoopProgram;
 
 /* Lowers an entry.  `out` gets everything but the functions' addresses (SviPhase.run), the graph text and the name. */
+/* The product of one step of the plate alone: extents without the plate, and how far the operands of step t lie behind those of step 0,
+ * t times `a`, `b`, `c`.  False: it cannot be cut so. */
+bool         call_of_step(const Call *c, uint32_t axis, Call *out, Extent *a, Extent *b, Extent *by_c);
 LoopProgram *loops_lower (Arena *arena, const Entry *entry, const SviModel *model, uint32_t real_bytes, SviEntry *out);
 void         loops_print (const LoopProgram *p, FILE *out);
 bool         loops_verify(const LoopProgram *p, FILE *why);

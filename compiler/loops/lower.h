@@ -21,8 +21,8 @@
  * note [copies]  A view is a change of index, and has no memory.  Where its elements must lie in memory in their own order
  * (a root, an operand of a call with strides BLAS does not take) the view becomes a value of its own: `copy`.
  *
- * note [stages]  Within a phase (and within or beside its stream) what comes before the n-th repetition is stage 2n - 2 or less, its body
- * stage 2n - 1, what needs its result stage 2n or more.  Steps are of one stage; a guess is stored in the stage before, settle
+ * note [stages]  Within a phase (and within or beside its stream) what comes before the n-th repetition is stage 3n - 3 or less, its body
+ * stages 3n - 2 (values whose way to the result leads through a shift along a plate) and 3n - 1, what needs its result stage 3n or more.  Steps are of one stage; a guess is stored in the stage before, settle
  * copies the body's last value in the stage after.
  *
  * note [into]    A value may be computed straight into another's buffer: a product whose only use is to be permuted, the
@@ -136,6 +136,7 @@ typedef struct {
   bool       call, product;       /* a call; a dot without sums: elementwise */
   uint8_t    group;               /* streams: 0 before, 1 streamed, 2 after */
   uint32_t   stage;               /* see note [stages] */
+  uint32_t   shifts;              /* in a body: on the way from the guess */
   bool       scheduled;
   uint32_t   step;                /* in which it is complete (SINK) or stored (HERE) */
   Gemm      *gemm;

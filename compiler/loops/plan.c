@@ -3,7 +3,8 @@
  * In:  phases of steps over buffers without place.
  * Out: the same, with values written in place of such as die there, and an offset for every buffer.
  *
- * What is read in a repetition and written before lives to its end.
+ * What is read in a repetition and written before lives to its end.  The result of one that goes step by step along a plate lives from its
+ * start, for its first turn makes the first part of it.
  *
  * A buffer of a chunk lives from the first step that writes it to the last that reads it; with a stream,
  * what is read in it and written before lives to its end, and what is read behind it from its start.
@@ -160,6 +161,8 @@ static void extend_over_stream(Plan *p, const LoopPhase *phase, int32_t number) 
 static void extend_over_repeats(Plan *p, const LoopPhase *phase, int32_t number) {
   for (uint32_t i = 0, a, b; i < phase->repeats.n; i++) {
     repeat_steps(phase, i, &a, &b);
+    Life *next = &p->life[storage(p->l, phase->repeats.at[i].next)];
+    if (phase->repeats.at[i].by && next->first > a) next->first = a;
     for (Buf x = 0; x < p->n; x++) {
       Life *life = &p->life[x];
       if (!life->used || life->phase != number || p->l->p->buffers.at[x].kind != BUF_CHUNK) continue;

@@ -204,7 +204,8 @@ void loops_print(const LoopProgram *p, FILE *out) {
       if (r) {
         fprintf(out, "  repeat until b%u = b%u, at most ", r->next, r->guess);
         print_extent(p, r->turns, out);
-        fputs(" times\n", out);
+        fputs(r->by ? " times, step by step" : " times", out);
+        fputs(r->by < 0 ? " from the last\n" : "\n", out);
       }
       if (phase->steps.at[s].is_call) print_call(p, &phase->steps.at[s].call, out);
       else print_nest(p, &phase->steps.at[s].nest, out);

@@ -172,6 +172,7 @@ static void check_overlap(Check *c, const LoopPhase *phase) {
     live(c, s, x->next, false, b - 1, from, to);
     live(c, s, x->guess, true, b - 1, from, to);
     if (x->next == x->guess || !c->written[x->next] || !c->written[x->guess]) wrong(c, "a repetition from b%u to b%u", x->next, x->guess);
+    if (x->by && s[x->next].used && s[x->next].first > a) s[x->next].first = a;
     for (Buf o = 0; o < c->p->buffers.n; o++)
       if (s[o].used && s[o].first < a && s[o].last >= a && s[o].last < b) s[o].last = b - 1;
   }
