@@ -137,6 +137,8 @@ static void info_json(const SviModel *m) {
     json_text(stdout, m->column[i].type);
     fputs(", \"plate\": ", stdout);
     if (m->column[i].axis < 0) fputs("null", stdout); else json_text(stdout, m->axis[m->column[i].axis].name);
+    int outer = m->column[i].axis < 0 ? -1 : m->axis[m->column[i].axis].parent;
+    if (outer >= 0) { fputs(", \"inside\": ", stdout); json_text(stdout, m->axis[outer].name); }
     printf(", \"size\": %" PRIu64, m->column[i].size);
     if (m->column[i].points > 0) { fputs(", \"points\": ", stdout); json_text(stdout, m->axis[m->column[i].points - 1].name); }
     fputc('}', stdout);
@@ -150,6 +152,8 @@ static void info_json(const SviModel *m) {
     fputs(", \"plate\": ", stdout);
     if (m->param[i].axis < 0) fputs("null}", stdout); else { json_text(stdout, m->axis[m->param[i].axis].name); fputc('}', stdout); }
   }
+  printf("], \"whole_batch\": %s, \"steps\": [", m->train.batch == 0 || m->train.optimizer.kind == SVI_LBFGS ? "true" : "false");
+  for (int i = 0; i < m->train.nstep; i++) { if (i) fputs(", ", stdout); json_text(stdout, m->train.step[i].name); }
   fputs("], \"reports\": [", stdout);
   for (int i = 0; i < m->nreport; i++) { if (i) fputs(", ", stdout); json_text(stdout, m->report[i].name); }
   fputs("]}\n", stdout);

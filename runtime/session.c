@@ -110,8 +110,10 @@ int session_first(Session *s, const SviModel *m, const Options *o) {
   memory_free(value);
   memory_free(set);
   if (!ok) return session_fail(s, EXIT_USAGE, &e);
-  if (!data_open(&s->data, m, data->many, data->n, (BindHow){ .strict = o->at[OPT_strict].given, .quiet = notes_off }, &e) ||
-      !data_sized(&s->data, &e) || !data_check(&s->data, s->pool, &e)) return session_fail(s, EXIT_DATA, &e);
+  if (!data_open(&s->data, m, data->many, data->n, (BindHow){ .strict = o->at[OPT_strict].given, .quiet = notes_off }, &e)) return session_fail(s, EXIT_DATA, &e);
+  for (int a = 0; a < m->naxis && m->ncolumn == 0; a++)      /* what reads no data has as many rows as one likes */
+    if (m->axis[a].kind == 0) s->data.total[a] = m->axis[a].parent < 0 ? 100 : 7;
+  if (!data_sized(&s->data, &e) || !data_check(&s->data, s->pool, &e)) return session_fail(s, EXIT_DATA, &e);
   params_new(&s->state.params, m, s->data.total);
   if (!params_init(&s->state.params, &s->data, s->pool, s->seed, &e)) return session_fail(s, EXIT_DATA, &e);
   if (!o->at[OPT_params].given) return EXIT_OK;

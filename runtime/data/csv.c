@@ -441,10 +441,17 @@ static size_t print_element(char *text, size_t room, const SviArray *a, uint64_t
   return 0;
 }
 
+/* Columns of an array: one, or as many as a row has elements, in their order. */
+static uint64_t table_width(const SviArray *a) {
+  uint64_t width = 1;
+  for (int i = 1; i < a->rank; i++) width *= a->dim[i];
+  return width;
+}
+
 /* A name as the header shows it: quoted where it has what separates. */
 static void save_name(SviSave *s, const SviArray *a, uint64_t k) {
   char index[32] = "";
-  if (a->rank == 2) snprintf(index, sizeof index, "[%" PRIu64 "]", k);
+  if (a->rank >= 2) snprintf(index, sizeof index, "[%" PRIu64 "]", k);
   bool quote = strpbrk(a->name, ",\"\t") || a->name[0] == ' ' || a->name[strlen(a->name) - 1] == ' ';
   if (quote) svi_save_bytes(s, "\"", 1);
   for (const char *p = a->name; *p; p++) {
@@ -463,7 +470,7 @@ static void save_element(SviSave *s, const SviArray *a, uint64_t i, locale_t loc
 static void save_table(SviSave *s, const SviArray *arrays, size_t n, locale_t locale) {
   for (uint64_t row = 0; row <= arrays[0].dim[0]; row++) {       /* row 0 is the header */
     for (size_t i = 0; i < n; i++) {
-      uint64_t width = arrays[i].rank == 2 ? arrays[i].dim[1] : 1;
+      uint64_t width = table_width(&arrays[i]);
       for (uint64_t k = 0; k < width; k++) {
         if (i || k) svi_save_bytes(s, ",", 1);
         if (row == 0) save_name(s, &arrays[i], k);
@@ -484,17 +491,15 @@ static bool check_table(const char *path, const SviArray *arrays, size_t n, loca
   for (size_t i = 0; i < n; i++) {
     const SviArray *a = &arrays[i];
     if (!svi_save_check(path, a, &bytes, error)) return false;
-    if (a->rank < 1 || a->rank > 2)
-      return svi_fail(error, "%s: `%.100s` has rank %d, a table takes rank 1 or 2; write an .npz",
-                      shown.text, a->name, a->rank);
+    if (a->rank < 1) return svi_fail(error, "%s: `%.100s` has no rows, and a table is made of rows; write an .npz", shown.text, a->name);
     if (a->dim[0] != arrays[0].dim[0])
       return svi_fail(error, "%s: `%.100s` has %" PRIu64 " rows, `%.100s` has %" PRIu64, shown.text, a->name,
                       a->dim[0], arrays[0].name, arrays[0].dim[0]);
-    if (a->rank == 2 && a->dim[1] == 0)
+    if (table_width(a) == 0)
       return svi_fail(error, "%s: `%.100s` has no columns", shown.text, a->name);
     if (strpbrk(a->name, "\n\r"))
       return svi_fail(error, "%s: the name `%.100s` has a line break", shown.text, a->name);
-    if (a->rank == 2 || read_number(a->name, strlen(a->name), locale, &value) != NUMBER) named = true;
+    if (a->rank >= 2 || read_number(a->name, strlen(a->name), locale, &value) != NUMBER) named = true;
   }
   if (!named) return svi_fail(error, "%s: all names are numbers, they would be read as a row", shown.text);
   SviFile all = { .at = (SviArray *)arrays, .n = n };

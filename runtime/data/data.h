@@ -83,7 +83,7 @@ const SviArray *svi_file_find(const SviFile *file, const char *name);   /* NULL 
 bool svi_npy_write(const char *path, const SviArray *array, SviError *error);
 bool svi_npz_write(const char *path, const SviArray *arrays, size_t n, SviError *error);
 
-/* Rank 1 gives one column, rank 2 the columns name[0], name[1], ...; all of the same length. */
+/* Rank 1 gives one column, more the columns name[0], name[1], ... of a row's elements in their order; all of the same length. */
 bool svi_csv_write(const char *path, const SviArray *arrays, size_t n, SviError *error);
 
 /* ---- checkpoints ---- */

@@ -273,6 +273,11 @@ START_TEST(csv_writes_short_numbers_and_a_header) {
   uint8_t *text = read_whole("v.csv", &n);
   ck_assert_str_eq((text[n] = 0, (char *)text), "v[0],v[1],b\n0.1,1,0\n-2.5,1e+30,255\n");
   free(text);
+  const SviArray deep = { .name = "d", .type = SVI_F32, .rank = 3, .dim = { 1, 2, 2 }, .bytes = v };
+  ck_assert(svi_csv_write("v.csv", &deep, 1, &error));
+  text = read_whole("v.csv", &n);
+  ck_assert_str_eq((text[n] = 0, (char *)text), "d[0],d[1],d[2],d[3]\n0.1,1,-2.5,1e+30\n");
+  free(text);
 }
 END_TEST
 
@@ -280,7 +285,7 @@ START_TEST(writers_refuse_what_cannot_be_written) {
   const double v[4] = { 0 };
   const SviArray a = { .name = "a", .type = SVI_F64, .rank = 1, .dim = { 4 }, .bytes = v };
   const SviArray two[] = { a, a };
-  SviArray deep = { .name = "deep", .type = SVI_F64, .rank = 3, .dim = { 1, 2, 2 }, .bytes = v };
+  SviArray flat = { .name = "flat", .type = SVI_F64, .rank = 0, .bytes = v };
   SviArray other[] = { a, { .name = "b", .type = SVI_F64, .rank = 1, .dim = { 3 }, .bytes = v } };
   SviArray number = { .name = "12", .type = SVI_F64, .rank = 1, .dim = { 4 }, .bytes = v };
   SviArray latin = { .name = "\xe9t\xe9", .type = SVI_F64, .rank = 1, .dim = { 4 }, .bytes = v };
@@ -296,8 +301,8 @@ START_TEST(writers_refuse_what_cannot_be_written) {
   ck_assert_str_eq(error.text, "x: two arrays are called `a`");
   ck_assert(!svi_safetensors_write("x", &latin, 1, NULL, 0, &error));
   ck_assert_str_eq(error.text, "x: the name `?t?` is not UTF-8");
-  ck_assert(!svi_csv_write("x", &deep, 1, &error));
-  ck_assert_str_eq(error.text, "x: `deep` has rank 3, a table takes rank 1 or 2; write an .npz");
+  ck_assert(!svi_csv_write("x", &flat, 1, &error));
+  ck_assert_str_eq(error.text, "x: `flat` has no rows, and a table is made of rows; write an .npz");
   ck_assert(!svi_csv_write("x", other, 2, &error));
   ck_assert_str_eq(error.text, "x: `b` has 3 rows, `a` has 4");
   ck_assert(!svi_csv_write("x", &number, 1, &error));
