@@ -26,20 +26,12 @@ double start_of(const Site *site) {
 /* What of the rows a draw takes in one go must not reach other rows. */
 static bool mixes_rows(Lower *l, const Site *site, Val guess, Val next) {
   const Graph *g = l->g;
-  AxisSet run = 0;
-  for (uint32_t a = 0; a < g->axis.n; a++)
-    if (g->axis.at[a].kind != AXIS_INDEX) run |= (AxisSet)1 << a;
-  bool *body = arena_alloc(l->p->t->arena, next - guess + 1);
-  body[0] = true;
+  const bool *sees = seeing(l, guess, next);
   for (Val v = guess + 1; v <= next; v++) {
     const Node *n = node_of(g, v);
-    for (uint32_t i = 0; i < n->nargs; i++) body[v - guess] |= n->arg[i] >= guess && body[n->arg[i] - guess];
-    if (!body[v - guess]) continue;
-    bool over = n->op == OP_reduce && n->attr.reduce.axes & run;
-    over |= n->op == OP_dot && n->attr.dot.axes & run;
-    over |= (n->op == OP_gather || n->op == OP_scatter) && n->attr.gather.axis != NO_VAL;
-    over |= n->op == OP_settle || (n->shape->axes & run) != (shape_of(g, guess)->axes & run);
-    if (!over) continue;
+    if (!sees[v - guess]) continue;
+    bool other = n->op == OP_settle || rows_among(g, n->shape->axes) != rows_among(g, shape_of(g, guess)->axes);
+    if (!other && !takes_rows_together(g, n)) continue;
     if (!l->objective.end) {                                 /* samples are shown where they can be */
       l->missing = site->name;
       return true;
@@ -59,15 +51,6 @@ static Val drawn(Lower *l, Env *e, Site *site, Val variable, uint32_t draw, Via 
   Val v = draw_site(l, e, site, draw, via).value;
   e->drawn.n--;
   return v;
-}
-
-/* Estimators for which the draw moves with its parameters. */
-static bool moves(Via via) {
-  switch (via) {
-    case VIA_AUTO: case VIA_PATHWISE: case VIA_STL: case VIA_DREG: case VIA_STRAIGHT_THROUGH: case VIA_CONCRETE: case VIA_DARN: return true;
-    case VIA_SCORE: case VIA_REINFORCE: case VIA_MUPROP: case VIA_VIMCO: case VIA_PRICE: case VIA_ENUMERATE: case VIA_DISARM: case VIA_COUNT: break;
-  }
-  return false;
 }
 
 Drawn autoregressive_draw(Lower *l, Env *e, Site *site, uint32_t draw, Via via) {
@@ -93,7 +76,7 @@ Drawn autoregressive_draw(Lower *l, Env *e, Site *site, uint32_t draw, Via via) 
   if (next < guess || mixes_rows(l, site, guess, next)) return out;
   g->span = site->span;
   Val v = graph_stop(g, graph_settle(g, next, guess, turns));
-  if (l->purpose == FOR_STEP && moves(via)) {
+  if (l->purpose == FOR_STEP && draw_moves(via)) {
     Val at = graph_hook(g, v, false);
     Val again = graph_expand_axes(g, drawn(l, e, site, at, draw, via), axes);
     v = graph_assume(g, graph_implicit(g, at, again, turns), site->range);

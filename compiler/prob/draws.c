@@ -33,6 +33,36 @@ Via draw_via(const Lower *l, const Env *e, const Site *site) {
   return VIA_PATHWISE;
 }
 
+bool draw_moves(Via via) {
+  switch (via) {
+    case VIA_AUTO: case VIA_PATHWISE: case VIA_STL: case VIA_DREG: case VIA_STRAIGHT_THROUGH: case VIA_CONCRETE: case VIA_DARN: return true;
+    case VIA_SCORE: case VIA_REINFORCE: case VIA_MUPROP: case VIA_VIMCO: case VIA_PRICE: case VIA_ENUMERATE: case VIA_DISARM: case VIA_COUNT: break;
+  }
+  return false;
+}
+
+/* ---- a turn */
+AxisSet rows_among(const Graph *g, AxisSet axes) {
+  AxisSet out = 0;
+  for (uint32_t a = 0; a < g->axis.n; a++)
+    if ((axes >> a & 1) && g->axis.at[a].kind != AXIS_INDEX) out |= (AxisSet)1 << a;
+  return out;
+}
+bool *seeing(Lower *l, Val guess, Val last) {
+  bool *sees = arena_alloc(l->p->t->arena, last - guess + 1);
+  sees[0] = true;
+  for (Val v = guess + 1; v <= last; v++) {
+    const Node *n = node_of(l->g, v);
+    for (uint32_t i = 0; i < n->nargs; i++) sees[v - guess] |= n->arg[i] >= guess && sees[n->arg[i] - guess];
+  }
+  return sees;
+}
+bool takes_rows_together(const Graph *g, const Node *n) {
+  if (n->op == OP_reduce) return rows_among(g, n->attr.reduce.axes) != 0;
+  if (n->op == OP_dot)    return rows_among(g, n->attr.dot.axes) != 0;
+  return (n->op == OP_gather || n->op == OP_scatter) && n->attr.gather.axis != NO_VAL;
+}
+
 static int32_t new_axis(Lower *l, const char *what, const Site *site, uint32_t size) {
   if (l->g->axis.n + AXES_SPARE > AXIS_MAX) {
     diag_at(l->p->t->diag, E0304, site->span, "too many sites are drawn `via %s`: each needs an axis of its own", what);

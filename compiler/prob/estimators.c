@@ -70,15 +70,9 @@ static bool pointwise(Lower *l, Val v, Val on) {
 
 /* ---- axes */
 static AxisSet axes_of(const Lower *l, Val v) { return shape_of(l->g, v)->axes; }
-static AxisSet run_axes(const Lower *l, AxisSet axes) {
-  AxisSet out = 0;
-  for (uint32_t a = 0; a < l->g->axis.n; a++)
-    if ((axes >> a & 1) && l->g->axis.at[a].kind != AXIS_INDEX) out |= (AxisSet)1 << a;
-  return out;
-}
 /* v, summed over rows and particles that `like` does not have */
 static Val sum_beyond(Lower *l, Val v, AxisSet like) {
-  AxisSet extra = run_axes(l, axes_of(l, v) & ~like);
+  AxisSet extra = rows_among(l->g, axes_of(l, v) & ~like);
   return extra ? graph_reduce(l->g, REDUCE_SUM, v, extra, 0) : v;
 }
 static Val sum_everywhere(Lower *l, Val v) {
@@ -159,7 +153,7 @@ static void by_score(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   uint32_t axis = 0;
   if (via != VIA_REINFORCE) lq = score_at_rows(l, elem, z, lq, &index, &axis);
   Val score = sum_beyond(l, zero_of(l, lq), axes_of(l, t));
-  if (!moved) score = over_count(l, score, run_axes(l, axes_of(l, lq) & ~axes_of(l, t)));      /* a constant belongs to each row once */
+  if (!moved) score = over_count(l, score, rows_among(l->g, axes_of(l, lq) & ~axes_of(l, t)));      /* a constant belongs to each row once */
   add_to(l, rest, whole(w, op2(l, OP_mul, t, score)));
   if (via != VIA_REINFORCE) note_signal(w, e, i, t, index, axis);
 }
@@ -195,7 +189,7 @@ static void by_muprop(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   for (const Env *k = w->leaf; k != e; k = k->outer) there = there->outer;
   Val t = total(l, elem), taylor = total(l, value_after(w, leaf, there, i));
   Val g = gradient(l, d.site, sum_everywhere(l, taylor), at);
-  AxisSet beyond = run_axes(l, axes_of(l, t) & ~axes_of(l, d.value));
+  AxisSet beyond = rows_among(l->g, axes_of(l, t) & ~axes_of(l, d.value));
   Val signal = op2(l, OP_sub, t, taylor);
   if (beyond) signal = graph_reduce(l->g, REDUCE_SUM, signal, beyond, 0);
   if (g != NO_VAL) {
@@ -249,7 +243,7 @@ static void by_outcomes(Work *w, Env *e, uint32_t i, Val *elem, Val *rest) {
   const Drawn d = e->drawn.at[i];
   if (!has_axis(l, *elem, d.axis) && !has_axis(l, *rest, d.axis)) return;
   Val weight = graph_op1(l->g, OP_exp, total(l, log_q(l, e, i))), index;
-  AxisSet beyond = run_axes(l, d.site->shape->axes & ~w->body.rows);
+  AxisSet beyond = rows_among(l->g, d.site->shape->axes & ~w->body.rows);
   uint32_t axis;
   for (int k = 0; k < 2; k++) {
     Val *v = k ? rest : elem;
@@ -283,7 +277,7 @@ static void by_price(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
       diag_help(item, "leave `via` out: the draw is differentiated through");
       return;
     }
-  if (rows_met(l, elem, d.value, run_axes(l, s->axes & ~axes_of(l, elem)))) {      /* the Hessian would be one of all rows or particles together */
+  if (rows_met(l, elem, d.value, rows_among(l->g, s->axes & ~axes_of(l, elem)))) {      /* the Hessian would be one of all rows or particles together */
     tell_met(l, d.site, "leave `via` out, or write `via dreg`: the draw is differentiated through");
     return;
   }
@@ -309,7 +303,7 @@ static void by_price(Work *w, Env *e, uint32_t i, Val elem, Val *rest) {
   }
   Val curve = gradient(l, d.site, sum_everywhere(l, copies ? op2(l, OP_mul, slope, own) : slope), at);
   if (copies) slope = graph_reduce(g, REDUCE_SUM, op2(l, OP_mul, slope, own), copies, 0);
-  AxisSet t = axes_of(l, elem), beyond = run_axes(l, t & ~s->axes);
+  AxisSet t = axes_of(l, elem), beyond = rows_among(l->g, t & ~s->axes);
   Val m = lower_member(l, e, d.site, "mean");
   Val first = total(l, op2(l, OP_mul, stop(l, slope), zero_of(l, m)));
   add_to(l, rest, over_count(l, sum_beyond(l, first, t), beyond));

@@ -188,8 +188,7 @@ const Shape *lower_noise(Lower *l, Env *env, const Site *site, const DistValue *
   AxisSet axes = site->shape->axes | (env->path->particles >= 0 ? (AxisSet)1 << env->path->particles : 0);
   for (uint32_t k = 0; k < d->nargs; k++) axes |= shape_of(l->g, d->arg[k])->axes;
   if (d->mixture) axes |= shape_of(l->g, d->log_weight)->axes;
-  for (uint32_t a = 0; a < l->g->axis.n; a++)
-    if (l->g->axis.at[a].kind == AXIS_INDEX) axes &= ~((AxisSet)1 << a);
+  axes = rows_among(l->g, axes);
   return d->flow ? graph_shape(l->g, axes, d->flow->rank, d->flow->dim) : graph_shape(l->g, axes, site->shape->rank, site->shape->dim);
 }
 

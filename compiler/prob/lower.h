@@ -66,6 +66,12 @@ bool      env_has   (const Env *env, Via via);
 Drawn     draw_site (Lower *l, Env *e, Site *site, uint32_t draw, Via via);   /* its arguments as e has them */
 
 Via       draw_via  (const Lower *l, const Env *e, const Site *site);         /* how its gradient is found here */
+bool      draw_moves(Via via);                                               /* does the draw move with its parameters? */
+
+/* ---- a turn: what is computed from a guess (autoregressive.c, steps.c) */
+AxisSet   rows_among(const Graph *g, AxisSet axes);                          /* plates and particles */
+bool     *seeing    (Lower *l, Val guess, Val last);                         /* of guess .. last: who sees the guess? */
+bool      takes_rows_together(const Graph *g, const Node *n);
 
 /* ---- steps.c */
 const Recurrent *recurrent_of(const Typed *t, Name variable);               /* NULL: it is none */

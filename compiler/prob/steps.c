@@ -97,15 +97,6 @@ typedef struct {
   int      by;
 } Group;
 
-/* Estimators that one step after the other allows: the draw of a step is a function of those before it. */
-static bool moves_on(Via via) {
-  switch (via) {
-    case VIA_AUTO: case VIA_PATHWISE: case VIA_STL: case VIA_DREG: case VIA_STRAIGHT_THROUGH: case VIA_CONCRETE: case VIA_DARN: case VIA_COUNT: return true;
-    case VIA_SCORE: case VIA_REINFORCE: case VIA_MUPROP: case VIA_VIMCO: case VIA_PRICE: case VIA_ENUMERATE: case VIA_DISARM: break;
-  }
-  return false;
-}
-
 static bool group_find(Lower *l, Env *env, const Recurrent *want, Group *g) {
   const Env *drawing = env;
   while (drawing && !(drawing->path && drawing->path->program == want->program && !drawing->inside)) drawing = drawing->outer;
@@ -187,19 +178,11 @@ static void taken_apart(Lower *l, const Group *g, Val all, Val *v) {
 
 /* A step may see those before it through shifts of the group's own kind, and nothing else along a plate. */
 static bool runs_one_way(Lower *l, const Group *g, Val guess, Val next) {
-  const Graph *graph = l->g;
-  AxisSet run = 0;
-  for (uint32_t a = 0; a < graph->axis.n; a++)
-    if (graph->axis.at[a].kind != AXIS_INDEX) run |= (AxisSet)1 << a;
-  bool *body = arena_alloc(l->p->t->arena, next - guess + 1);
-  body[0] = true;
+  const bool *sees = seeing(l, guess, next);
   for (Val v = guess + 1; v <= next; v++) {
-    const Node *n = node_of(graph, v);
-    for (uint32_t i = 0; i < n->nargs; i++) body[v - guess] |= n->arg[i] >= guess && body[n->arg[i] - guess];
-    if (!body[v - guess]) continue;
-    bool back = n->op == OP_shift && (n->attr.shift.axis != g->axis || (n->attr.shift.by > 0) != (g->by > 0));
-    bool over = (n->op == OP_reduce && n->attr.reduce.axes & run) || (n->op == OP_dot && n->attr.dot.axes & run) ||
-                ((n->op == OP_gather || n->op == OP_scatter) && n->attr.gather.axis != NO_VAL);
+    const Node *n = node_of(l->g, v);
+    if (!sees[v - guess]) continue;
+    bool back = n->op == OP_shift && (n->attr.shift.axis != g->axis || (n->attr.shift.by > 0) != (g->by > 0)), over = takes_rows_together(l->g, n);
     if (!back && !over && n->op != OP_settle) continue;
     DiagItem *d = diag_at(l->p->t->diag, over ? E0590 : E0408, g->at[0]->span, over ? "the recurrence of `%s` takes rows or steps together: not built yet" : "the recurrence of `%s` needs steps that come later", g->at[0]->name);
     if (n->span.end) diag_label(d, n->span, over ? "together here" : "needed here");
@@ -260,10 +243,11 @@ static bool shifts_along(const Typed *t, uint32_t axis) {
     if (node_of(t->graph, v)->op == OP_shift && node_of(t->graph, v)->attr.shift.axis == axis) return true;
   return false;
 }
-/* A score function multiplies the score of a step by the terms of that step alone, and later steps depend on it, too. */
+/* The draw of a step may be a function of those before it; but a score function multiplies the score of a step by the terms of that step
+ * alone, and later steps depend on it, too. */
 bool steps_allow(const Typed *t, const Site *site, Via via) {
   for (uint32_t a = 0; a < t->graph->axis.n; a++)
-    if ((site->shape->axes >> a & 1) && t->graph->axis.at[a].ordered && !moves_on(via) && shifts_along(t, a)) return false;
+    if ((site->shape->axes >> a & 1) && t->graph->axis.at[a].ordered && !draw_moves(via) && shifts_along(t, a)) return false;
   return true;
 }
 

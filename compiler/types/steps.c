@@ -31,6 +31,10 @@ static Value shifted(Checker *c, Val v, Val edge, uint32_t axis, int by, Span at
 }
 
 /* ---- names that are not defined yet */
+static Scope *top_of(Scope *s) {
+  while (s->parent) s = s->parent;
+  return s;
+}
 static const Stmt *site_statement(const Stmts *body, Name name) {
   for (uint32_t i = 0; i < body->n; i++) {
     const Stmt *st = body->at[i], *found = NULL;
@@ -45,9 +49,7 @@ static const Stmt *site_statement(const Stmts *body, Name name) {
 
 /* The name, or member of a family, that the expression is, if the body defines it later or here; NULL otherwise. */
 static Name defined_later(Checker *c, Scope *s, const Expr *e, const Stmts **body) {
-  Scope *top = s;
-  while (top->parent) top = top->parent;
-  *body = top->body;
+  *body = top_of(s)->body;
   const Expr *base = e->kind == EX_INDEX ? e->as.index.base : e;
   if (!*body || base->kind != EX_NAME) return NULL;
   bool inside;
@@ -70,11 +72,6 @@ static const DataVar *data_of(const Checker *c, Name name) {
   for (uint32_t i = 0; i < c->t->data.n; i++)
     if (c->t->data.at[i].name == name && !c->t->data.at[i].points && !c->t->data.at[i].failed) return &c->t->data.at[i];
   return NULL;
-}
-
-static Scope *top_of(Scope *s) {
-  while (s->parent) s = s->parent;
-  return s;
 }
 
 static Recurrent *recurrent_find(const Checker *c, Scope *s, Name name) {
