@@ -123,6 +123,18 @@ static bool sums_clash(const Graph *g, const Part *base, AxisSet axes) {
   return false;
 }
 
+/* `each plate` says of itself what `each row` spells out: a mean divides by how many there are, a sum scales a minibatch up. */
+static Part with_rows(Walk *w, Part base, const Node *n) {
+  Graph *g = w->p->t->graph;
+  for (uint32_t a = 0; a < g->axis.n; a++) {
+    if (!(n->attr.reduce.axes >> a & 1)) continue;
+    Val count = graph_count(g, a, false);
+    if (n->attr.reduce.mean) base = with_scale(w, base, graph_op1(g, OP_recip, count));
+    else if (g->axis.at[a].kind == AXIS_PLATE) base = with_scale(w, base, graph_op2(g, OP_div, graph_count(g, a, true), count));
+  }
+  return base;
+}
+
 /* log_mean_exp over rows: the log of how many there are belongs to each value, of which an inner plate may have many. */
 static bool is_log_mean_of_rows(const Graph *g, const Node *n) {
   bool first = node_of(g, n->arg[1])->op == OP_log;         /* the log sum; else what is taken from the log of the count */
@@ -192,6 +204,7 @@ static void walk(Walk *w, Val v, Part base) {
       break;
     case OP_reduce:
       if (n.attr.reduce.kind == REDUCE_SUM && n.attr.reduce.dims == 0 && !sums_clash(g, &base, n.attr.reduce.axes)) {
+        if (n.attr.reduce.rows) base = with_rows(w, base, &n);
         base.sums |= n.attr.reduce.axes;
         walk(w, n.arg[0], base);
         return;

@@ -368,6 +368,29 @@ Value drawn_value(Checker *c, Program *p, Name name, Span at) {
   return term_leaf(c, t, name_printf("%s.%s", p->name, name), graph_shape(c->g, sh->axes | particle_axes(c), sh->rank, sh->dim), node_of(c->g, v)->range, at);
 }
 
+static bool reads_draws(Checker *c, Val v) {
+  for (uint32_t i = 0; i < c->within.n; i++) {
+    const Program *q = c->within.at[i].program;
+    for (uint32_t k = 0; k < q->sites.n; k++)
+      if (reads_variable(c, v, q->sites.at[k]->name)) return true;
+  }
+  return false;
+}
+static Val at_draws(Checker *c, Program *p, Val v) {
+  if (v == NO_VAL || !reads_draws(c, v)) return v;
+  const Shape *sh = shape_of(c->g, v);
+  Term t = {.kind = TERM_DRAWN, .program = c->within.at[c->within.n - 1].program, .body = v};
+  return term_leaf(c, t, name_printf("of %s", p->name), graph_shape(c->g, sh->axes | particle_axes(c), sh->rank, sh->dim), node_of(c->g, v)->range, node_of(c->g, v)->span).as.node;
+}
+const DistValue *dist_at_draws(Checker *c, const DistValue *d, Program *p) {
+  if (!c->objective || !c->within.n || d->flow) return d;
+  DistValue *out = NEW(c->arena, DistValue);
+  *out = *d;
+  for (uint32_t k = 0; k < d->nargs; k++) out->arg[k] = at_draws(c, p, d->arg[k]);
+  if (d->mixture) out->log_weight = at_draws(c, p, d->log_weight);
+  return out;
+}
+
 /* Sites that a guide draws and scores must be scored by something else too. */
 static void check_superfluous(Checker *c, Program *q, uint32_t first_term) {
   for (uint32_t i = first_term; i < c->t->terms.n; i++) {

@@ -219,7 +219,8 @@ DistValue *row_dist(Checker *c, const DistValue *d, uint32_t row, Span where, Sp
 const DistValue *sites_dist(Checker *c, Value v) {
   Site *site = sites_one(c, v);
   if (!site) return NULL;
-  return v.row ? row_dist(c, &site->dist, v.row - 1, v.span, v.span) : &site->dist;
+  const DistValue *d = v.row ? row_dist(c, &site->dist, v.row - 1, v.span, v.span) : &site->dist;
+  return d ? dist_at_draws(c, d, site->program) : NULL;
 }
 
 /* ---- log q[m]: the density that row m's data gives the values drawn for this row.  What in the arguments does not depend on a

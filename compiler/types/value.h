@@ -228,6 +228,7 @@ Value    eval_log_density(Checker *c, Scope *s, const Expr *e);
 Value    eval_kl(Checker *c, Scope *s, const Expr *call);
 Value    eval_entropy(Checker *c, Scope *s, const Expr *call);
 Value    drawn_value(Checker *c, Program *p, Name name, Span at);
+const DistValue *dist_at_draws(Checker *c, const DistValue *d, Program *p);  /* of a site of p, in an objective: its arguments at the draws of the expectations around */
 Module  *module_add(Checker *c, Name name, const Ast *ast);
 Module  *module_load(Checker *c, Name path, Span at, const Source *from);
 Value    decl_value(Checker *c, Module *m, const Decl *d, Span at);

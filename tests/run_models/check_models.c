@@ -377,6 +377,30 @@ START_TEST(a_softmax_is_a_simplex) {
 }
 END_TEST
 
+/* z[1] ~ N(1/2, 1) and q.z[2].mean is twice that: an average of draws within a function is taken before it. */
+START_TEST(fields_are_averaged_over_draws) {
+  put_constant("x", 0.7, 50);
+  start("each_plate", _i);
+  is_near(eval("field_squared", "").value, 1, 0.05, "(E q.z[2].mean)^2");
+  is_near(eval("model_squared", "").value, 1, 0.05, "(E p.x.mean)^2");
+  is_near(eval("field_times", "").value, -1.625 - 0.5 * log(2 * M_PI), 0.05, "E q.z[2].mean log p.z[1]");      /* E z^3 = 1.625 */
+  is_near(eval("field_weights", "").value, eval("local_weights", "").value, width->exact, "log mean exp of a field");
+}
+END_TEST
+START_TEST(each_plate_is_each_row) {
+  static const char *const what[] = {"mean_density", "mean_kl", "mean_within", "sum_density"};
+  put_constant("x", 0.7, 50);
+  start("each_plate", _i);
+  for (size_t i = 0; i < sizeof what / sizeof *what; i++)
+    for (int small = 0; small < 2; small++) {
+      char row[64], plate[64];
+      snprintf(row, sizeof row, "%s_of_row", what[i]);
+      snprintf(plate, sizeof plate, "%s_of_plate", what[i]);
+      is_exactly(eval(plate, small ? "--batch 20" : "").value, eval(row, small ? "--batch 20" : "").value, plate);
+    }
+}
+END_TEST
+
 static void add(TCase *t) {
   tcase_add_loop_test(t, bounds_of_a_linear_gaussian, 0, WIDTHS);
   tcase_add_loop_test(t, the_exact_posterior_has_no_gap, 0, WIDTHS);
@@ -398,6 +422,8 @@ static void add(TCase *t) {
   tcase_add_loop_test(t, draws_have_their_gradients, 0, WIDTHS);
   tcase_add_loop_test(t, particles_are_one_draw, 0, WIDTHS);
   tcase_add_loop_test(t, a_softmax_is_a_simplex, 0, WIDTHS);
+  tcase_add_loop_test(t, fields_are_averaged_over_draws, 0, WIDTHS);
+  tcase_add_loop_test(t, each_plate_is_each_row, 0, WIDTHS);
   tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
 }
