@@ -32,15 +32,27 @@ static void print_written(const Prob *p, Val v, FILE *out) {
   }
   if (shown == MOST) fputs(" ...", out);
 }
+/* A factor as a formula: equal values are one node, and its place is that of the first of them. */
+static void print_factor(const Prob *p, Val v, FILE *out) {
+  const Graph *g = p->t->graph;
+  const Node *n = node_of(g, v);
+  const char *infix = n->op == OP_add ? " + " : n->op == OP_sub ? " - " : n->op == OP_mul ? " * " : n->op == OP_div ? " / " : NULL;
+  if (n->op == OP_const) fprintf(out, "%g", n->attr.number);
+  else if (n->op == OP_option || n->op == OP_param || n->op == OP_input) fputs(n->attr.leaf.name, out);
+  else if (n->op == OP_count) fprintf(out, "%s(%s)", n->attr.count.total ? "all" : "count", g->axis.at[n->attr.count.axis].name);
+  else if (n->op == OP_recip || n->op == OP_neg) { fputs(n->op == OP_neg ? "-" : "1 / ", out); print_factor(p, n->arg[0], out); }
+  else if (infix) { fputc('(', out); print_factor(p, n->arg[0], out); fputs(infix, out); print_factor(p, n->arg[1], out); fputc(')', out); }
+  else print_written(p, v, out);
+}
 static void print_part(const Prob *p, const Part *q, bool written, FILE *out) {
   fputs(q->sign < 0 ? "  - " : "  + ", out);
   print_path(p, q->path, out);
   for (uint32_t i = 0; i < q->scales.n; i++) {
-    const Node *n = node_of(p->t->graph, q->scales.at[i]);
-    if (n->op == OP_const) fprintf(out, "%g * ", n->attr.number);
-    else if (n->op == OP_option) fprintf(out, "%s * ", n->attr.leaf.name);
-    else if (written) print_written(p, q->scales.at[i], out), fputs(" * ", out);
-    else fprintf(out, "%%%u * ", q->scales.at[i]);
+    const Graph *g = p->t->graph;
+    const Node *n = node_of(g, q->scales.at[i]), *of = n->op == OP_recip ? node_of(g, n->arg[0]) : n;
+    if (of->op == OP_count && g->axis.at[of->attr.count.axis].kind == AXIS_PARTICLE) continue;      /* E[q, k: 8] says so */
+    print_factor(p, q->scales.at[i], out);
+    fputs(" * ", out);
   }
   switch (q->kind) {
     case PART_LOG_DENSITY: fprintf(out, "log %s.%s", q->site->program->name, q->site->name); break;
