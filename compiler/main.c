@@ -37,7 +37,7 @@ static const Command commands[] = {
   {"check",   command_check,   "check MODEL: messages only"},
   {"explain", command_explain, "explain CODE: what a message means (explain E0301)"},
   {"doc",     command_doc,     "doc: built-in functions and the library's distributions"},
-  {"pack",    command_pack,    "pack OUT.npz [NAME=]FILE...: one data file out of npy, npz, csv and idx files"},
+  {"pack",    command_pack,    "pack OUT [NAME=]FILE...: one data file, .npz, .csv or .safetensors, out of npy, npz, csv and idx files"},
 };
 
 static void print_help(FILE *out) {

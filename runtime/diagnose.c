@@ -163,10 +163,9 @@ static void diagnosis_json(const Diagnosis *d) {
 
 static bool diagnosis_write(const Diagnosis *d, const char *to, SviError *e) {
   SviArray a[COLUMNS];
-  size_t n = strlen(to);
   for (int c = 0; c < COLUMNS; c++)
     a[c] = (SviArray){ .name = (char *)(uintptr_t)column_names[c], .type = SVI_F64, .rank = 1, .dim = { d->rows }, .bytes = d->at[c] };
-  return n >= 4 && strcmp(to + n - 4, ".csv") == 0 ? svi_csv_write(to, a, COLUMNS, e) : svi_npz_write(to, a, COLUMNS, e);
+  return svi_file_write(to, a, COLUMNS, e);
 }
 
 int command_diagnose(const SviModel *m, const Options *o) {

@@ -159,7 +159,7 @@ static bool gradients_write(const SviModel *m, const StepGradients *g, uint64_t 
       a[at] = (SviArray){ .name = text_new("%s.snr", from->name), .type = SVI_F64, .bytes = &ratio[at] };
       at++;
     }
-  bool ok = svi_npz_write(to, a, at, e);
+  bool ok = svi_file_write(to, a, at, e);
   for (size_t i = 0; i < at; i++) free(a[i].name);
   memory_free(a);
   memory_free(ratio);

@@ -176,6 +176,8 @@ int options_read(const SviModel *m, const Command *c, int argc, char **argv, Opt
     }
     int code = option_take((OptionId)id, value, out);
     if (code != EXIT_OK) return code;
+    SviError e;
+    if (id == OPT_to && !svi_file_named(value, &e)) { complain("--to %s", e.text); return EXIT_USAGE; }      /* before the work, not after it */
   }
   return EXIT_OK;
 }

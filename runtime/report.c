@@ -165,11 +165,6 @@ int command_eval(const SviModel *m, const Options *o) {
   return code;
 }
 
-static bool ends_with(const char *s, const char *end) {
-  size_t n = strlen(s), k = strlen(end);
-  return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 int command_score(const SviModel *m, const Options *o) {
   Session  s;
   SviError e;
@@ -194,7 +189,7 @@ int command_score(const SviModel *m, const Options *o) {
     putchar('\n');
     for (uint64_t r = 0; r < a[0].dim[0]; r++)
       for (size_t i = 0; i < n; i++) printf("%.9g%c", r < a[i].dim[0] ? ((const double *)a[i].bytes)[r] : NAN, i + 1 < n ? ',' : '\n');
-  } else if (!(ends_with(to, ".csv") ? svi_csv_write(to, a, n, &e) : svi_npz_write(to, a, n, &e))) {
+  } else if (!svi_file_write(to, a, n, &e)) {
     complain("%s", e.text);
     code = EXIT_RUN;
   }

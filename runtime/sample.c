@@ -58,14 +58,6 @@ static bool ends_with(const char *s, const char *end) {
   return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-static bool outputs_write(const Outputs *o, const char *to, SviError *e) {
-  if (ends_with(to, ".csv")) return svi_csv_write(to, o->at, o->n, e);
-  if (ends_with(to, ".npz")) return svi_npz_write(to, o->at, o->n, e);
-  if (ends_with(to, ".safetensors")) return svi_safetensors_write(to, o->at, o->n, NULL, 0, e);
-  if (ends_with(to, ".npy") && o->n == 1) return svi_npy_write(to, o->at, e);
-  return error_set(e, "--to %s: the name must end in .npz, .csv or .safetensors%s", to, o->n == 1 ? ", or .npy" : "");
-}
-
 /* ---- pictures */
 /* "x" is the last part of "p.x". */
 static const char *last_part(const char *name) { return strrchr(name, '.') ? strrchr(name, '.') + 1 : name; }
@@ -167,7 +159,7 @@ static int outputs_give(Session *s, const Options *o, const Outputs *out, bool b
   SviError e;
   bool ok = true;
   const char *png = o->at[OPT_png].text, *to = o->at[OPT_to].text;
-  if (to) ok = outputs_write(out, to, &e);
+  if (to) ok = svi_file_write(to, out->at, out->n, &e);
   if (ok && png) {
     const SviArray *a = picture_find(s->model, o, out, &e);
     ok = a && picture_write(o, a, beside ? picture_original(s, out, a) : NULL, most < out->rows ? most : out->rows, across, &e);

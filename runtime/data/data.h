@@ -86,6 +86,10 @@ bool svi_npz_write(const char *path, const SviArray *arrays, size_t n, SviError 
 /* Rank 1 gives one column, more the columns name[0], name[1], ... of a row's elements in their order; all of the same length. */
 bool svi_csv_write(const char *path, const SviArray *arrays, size_t n, SviError *error);
 
+/* By the end of the path: .npz, .csv, .safetensors, or .npy for one array; and is it one of them? */
+bool svi_file_write(const char *path, const SviArray *arrays, size_t n, SviError *error);
+bool svi_file_named(const char *path, SviError *error);
+
 /* ---- checkpoints ---- */
 
 typedef struct { const char *key, *value; } SviNote;

@@ -1,7 +1,7 @@
-/* pack: files of any readable format become one .npz.
+/* pack: files of any readable format become one, an .npz for instance.
  *
  * In:  [NAME=]FILE[:ARRAY] ...
- * Out: an .npz whose members are the arrays as they were: an idx of u8 [60000,28,28] stays that.  Nothing is
+ * Out: a file of the format that its name says, whose members are the arrays as they were: an idx of u8 [60000,28,28] stays that.  Nothing is
  *      copied on the way but what a reader had to unpack.
  *
  * And the commands that people reach this by: pack, show. */
@@ -82,7 +82,7 @@ static void print_arrays(const SviFile *file) {
 static bool convert(const char *out, const SviPack *from, size_t n, bool tell, SviError *error) {
   SviFile all = { 0 }, *files = calloc(n + 1, sizeof *files);
   if (!files) return svi_fail(error, "%s: out of memory", svi_path_shown(out).text);
-  bool ok = gather(from, n, files, &all, error) && svi_npz_write(out, all.at, all.n, error);
+  bool ok = svi_file_named(out, error) && gather(from, n, files, &all, error) && svi_file_write(out, all.at, all.n, error);
   if (ok && tell) print_arrays(&all);
   svi_file_close(&all);
   for (size_t i = 0; i < n; i++) svi_file_close(&files[i]);
@@ -143,7 +143,7 @@ static int run_show(int argc, char **argv) {
 
 const SviDataCommand svi_data_commands[] = {
   /* name   usage                                    purpose                                    run */
-  { "pack", "pack OUT.npz [NAME=]FILE[:ARRAY] ...",  "put arrays of any files into one .npz",   run_pack },
+  { "pack", "pack OUT [NAME=]FILE[:ARRAY] ...",      "put arrays of any files into one: .npz, .csv or .safetensors",  run_pack },
   { "show", "show FILE",                             "list a file's arrays: name, type, shape", run_show },
   { NULL,   NULL,                                    NULL,                                      NULL },
 };

@@ -756,8 +756,16 @@ START_TEST(the_commands_work_and_fail) {
   file_says("said.txt", "label  u8 [2]\n");
   ck_assert_int_eq(run_command("pack", 2, (char *[]){ out, none }), 1);
   file_says("cried.txt", "error: none.npy: no such file\n");
+  char table[] = "o.csv", other[] = "o.txt", again[] = "label=train-labels-idx1-ubyte", once_more[] = "train-labels-idx1-ubyte";
+  ck_assert_int_eq(run_command("pack", 2, (char *[]){ table, again }), 0);
+  SviFile f;
+  SviError e;
+  ck_assert(svi_file_open("o.csv", &f, &e) && f.n == 1 && strcmp(f.at[0].name, "label") == 0 && f.at[0].dim[0] == 2);
+  svi_file_close(&f);
+  ck_assert_int_eq(run_command("pack", 2, (char *[]){ other, once_more }), 1);
+  file_says("cried.txt", "error: o.txt: the name must end in .npz, .csv or .safetensors, or in .npy for one array\n");
   ck_assert_int_eq(run_command("pack", 1, (char *[]){ out }), 2);
-  file_says("cried.txt", "usage: pack OUT.npz [NAME=]FILE[:ARRAY] ...\n");
+  file_says("cried.txt", "usage: pack OUT [NAME=]FILE[:ARRAY] ...\n");
 }
 END_TEST
 

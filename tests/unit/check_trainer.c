@@ -428,6 +428,7 @@ START_TEST(outputs_are_written) {
   for (uint64_t i = 0; i < 60; i++) ck_assert_double_eq(svi_array_get(x, i), mixed_x[i]);
   svi_file_close(&f);
   ck_assert(exists("s.png") && exists("r.png") && exists("z.csv"));
+  expect_text(run_expect(&mixed_model, 2, "encode -d mixed.npz -o r --to z.txt -q")->err, "the name must end in .npz");
   expect_text(run_expect(&mixed_model, 1, "encode -d mixed.npz -o r --to nowhere/z.npz -q")->err, "nowhere/z.npz: cannot write");
 }
 END_TEST
