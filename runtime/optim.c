@@ -14,7 +14,7 @@
 #include <string.h>
 #include "trainer.h"
 
-enum { RANGE = 8192, SUM = 512 };        /* elements of a task; of a block */
+enum { RANGE = 8192, SUM = 512, ALONE = 32768 };        /* elements of a task; of a block; of parameters not worth waking anyone for */
 /* Sanitizers start after the loader has chosen among clones, so they get none. */
 #if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__ || !defined __x86_64__
 #define CLONES
@@ -48,7 +48,7 @@ struct Optim {
   Params  *params;
   Moments *state;
   Segment *segment; int nsegment;
-  Task    *task;    unsigned ntask;
+  Task    *task;    unsigned ntask; uint64_t elements;
   RowParam *row;    int nrow;
   /* of the step that runs */
   const Run *run;
@@ -192,6 +192,7 @@ Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Mom
     if (o->nsegment > 0 && segment_follows(&o->segment[o->nsegment - 1], &g)) o->segment[o->nsegment - 1].size += g.size;
     else o->segment[o->nsegment++] = g;
   }
+  for (int i = 0; i < o->nsegment; i++) o->elements += o->segment[i].size;
   for (int i = 0; i < o->nsegment; i++) o->ntask += (unsigned)((o->segment[i].size + RANGE - 1) / RANGE);
   o->task = memory_new(o->ntask, sizeof *o->task, "the optimiser");
   unsigned at = 0;
@@ -219,6 +220,11 @@ static void optim_part(void *context, unsigned index, unsigned thread) {
   if (o->model->real_bytes == 8) optim_part_f64(o, index); else optim_part_f32(o, index);
 }
 
+static void optim_run(Optim *o, unsigned tasks, PoolTask part) {
+  if (o->nrow || o->elements > ALONE) { pool_run(o->pool, tasks, part, o); return; }
+  for (unsigned i = 0; i < tasks; i++) part(o, i, 0);
+}
+
 static void optim_norm_part(void *context, unsigned index, unsigned thread) {
   (void)thread;
   Optim *o = context;
@@ -244,7 +250,7 @@ static double optim_norm(Optim *o, unsigned tasks) {
     o->norm  = memory_new(tasks, sizeof *o->norm, "the gradient's norm");
     o->nnorm = tasks;
   }
-  pool_run(o->pool, tasks, optim_norm_part, o);
+  optim_run(o, tasks, optim_norm_part);
   double sum = 0;
   for (unsigned i = 0; i < tasks; i++) sum += o->norm[i];
   return sqrt(sum);
@@ -259,12 +265,12 @@ void optim_step(Optim *o, const Run *run, OptimStep *s) {
     if (s->norm > o->how.clip) o->rule.scale = o->how.clip / s->norm;
     if (!isfinite(s->norm)) o->rule.scale = 1;
   }
-  pool_run(o->pool, tasks, optim_part, o);
+  optim_run(o, tasks, optim_part);
   s->finite = !atomic_load(&o->bad);
 }
 
 void optim_undo(Optim *o, const Run *run, const OptimStep *s) {
   optim_rule(o, run, s, true);
   if (o->how.clip > 0 && s->norm > o->how.clip && isfinite(s->norm)) o->rule.scale = o->how.clip / s->norm;
-  pool_run(o->pool, optim_tasks(o), optim_part, o);
+  optim_run(o, optim_tasks(o), optim_part);
 }

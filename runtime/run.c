@@ -7,15 +7,16 @@
  * product is), so that what a chunk computes stays in the cache, and is worth the visit to all parameters and their gradients
  * that a chunk is; the cut depends on rows and particles alone.  Chunks go to
  * lanes in turn, a lane is done by one thread from its first chunk to its last, and lanes are combined in order: the result
- * does not know how many threads there were.  All memory is taken in run_new. */
+ * does not know how many threads there were.  Where products over all rows come after a phase, chunks run by stretches of about
+ * STRETCH lines, each followed by its share of those products (products.c).  All memory is taken in run_new. */
 #include <math.h>
 #include <string.h>
 #include "trainer.h"
 
-enum { LINES = 224, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
+enum { STRETCH = 2048, LINES = 224, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
 
 typedef struct {
-  uint64_t chunks, capacity, block;
+  uint64_t chunks, each, capacity, block, stretch;      /* stretch: chunks that run before the phase after */
   unsigned lanes;
   size_t   offset[SVI_DOMAINS], bytes;    /* of the domains in a thread's scratch */
 } Layout;
@@ -32,7 +33,9 @@ struct Run {
   char    *scratch; size_t scratch_bytes;             /* of one thread */
   uint64_t rows_last;
   uint32_t (*key)[2]; uint64_t *draw_hash;
-  uint64_t *out_room, *batch_room;
+  uint64_t stretch, count;                            /* of the chunks that run: the first, how many */
+  void   **window;                                    /* by kept buffer: where it begins, while call.batch points at where row 0 would be */
+  Products *products;
   size_t   bytes;
 };
 
@@ -60,6 +63,7 @@ static Layout layout_of(const SviModel *m, const SviPhase *p, const uint64_t *si
   if (p->axis < 0) return l;
   uint64_t rows = size[p->axis], each = (LINES + l.block / 2) / l.block;
   if (each < 1) each = 1;
+  l.each = each;
   l.chunks = (rows + each - 1) / each;
   if (rows * l.block >= WORTH_TWO && l.chunks < 2) l.chunks = 2;
   if (l.chunks > 1) l.chunks += l.chunks & 1;
@@ -67,6 +71,8 @@ static Layout layout_of(const SviModel *m, const SviPhase *p, const uint64_t *si
   l.lanes = l.chunks < LANES ? (unsigned)l.chunks : LANES;
   /* of a full chunk: never less for more rows */
   uint64_t single = (WORTH_TWO + l.block - 1) / l.block, half = (rows + 1) / 2;
+  l.stretch = STRETCH / (each * l.block);
+  l.stretch = l.stretch > LANES ? l.stretch / LANES * LANES : l.stretch < 1 ? 1 : l.stretch;
   l.capacity = round_up(rows < single ? rows : half < single ? single : half < each ? half : each, CAPACITY_UNIT);
   for (int d = 0; d < p->ndomain; d++) {
     uint64_t lines = l.capacity;
@@ -86,13 +92,31 @@ static uint64_t rows_of(const SviModel *m, const SviRows *r, const uint64_t *siz
   return n;
 }
 
+/* The rows of chunks [first, first + chunks), as a chunk. */
+static SviChunk chunk_of(const Layout *l, uint64_t rows, uint64_t first, uint64_t chunks) {
+  uint64_t end = first + chunks < l->chunks ? first + chunks : l->chunks, at = rows * first / l->chunks;
+  return (SviChunk){ .first = at, .rows = rows * end / l->chunks - at, .capacity = l->capacity };
+}
+
+/* Rows along the batch plate of the longest stretch that a batch of so many rows, or of fewer, is cut into. */
+static uint64_t stretch_rows(const Run *r, uint64_t rows) {
+  uint64_t most = 1;
+  for (int i = 0; i < r->entry->nphase; i++) {
+    const Layout *l = &r->layout[i];
+    uint64_t full = r->entry->phase[i].axis < 0 ? 0 : (l->each + 1) * l->stretch;
+    if (full > most) most = full;
+  }
+  return most < rows ? most : rows;
+}
+
 Run *run_new(const SviModel *m, int entry, Pool *pool, const Data *d, const Params *p, uint64_t rows, uint64_t k) {
   Run *r = memory_new(1, sizeof *r, "a run");
   const SviEntry *e = &m->entry[entry];
   r->model = m;
   r->entry = e;
   r->pool  = pool;
-  r->trainer = (struct SviTrainer){ m, d, p, pool };
+  r->products = products_new(pool, m->real_bytes);
+  r->trainer = (struct SviTrainer){ m, d, p, pool, r->products };
   r->call.trainer = &r->trainer;
   for (int a = 0; a < m->naxis; a++) {
     bool plate = m->axis[a].kind == 0;
@@ -104,7 +128,7 @@ Run *run_new(const SviModel *m, int entry, Pool *pool, const Data *d, const Para
   r->layout = memory_new((size_t)e->nphase, sizeof *r->layout, e->name);
   unsigned lanes = 1;
   for (int i = 0; i < e->nphase; i++) {
-    Layout l = layout_of(m, &e->phase[i], r->call.size);
+    Layout l = r->layout[i] = layout_of(m, &e->phase[i], r->call.size);
     if (l.bytes > r->scratch_bytes) r->scratch_bytes = l.bytes;
     if (l.lanes > lanes) lanes = l.lanes;
   }
@@ -120,10 +144,12 @@ Run *run_new(const SviModel *m, int entry, Pool *pool, const Data *d, const Para
   r->call.key = r->key;
   r->bytes = lanes * r->lane_bytes + pool_size(pool) * r->scratch_bytes + e->global_size * m->real_bytes;
   r->call.batch = memory_new((size_t)e->nbatch, sizeof *r->call.batch, e->name);
+  r->window     = memory_new((size_t)e->nbatch, sizeof *r->window, e->name);
   r->call.out   = memory_new((size_t)e->nout,   sizeof *r->call.out,   e->name);
   for (int i = 0; i < e->nbatch; i++) {
     uint64_t n = rows_of(m, &e->batch[i], r->call.size) * e->batch[i].size;
-    r->call.batch[i] = memory_new(n, m->real_bytes, e->batch[i].name);
+    if (e->batch[i].window) n = n / r->call.size[e->axis] * stretch_rows(r, r->call.size[e->axis]);
+    r->call.batch[i] = r->window[i] = memory_new(n, m->real_bytes, e->batch[i].name);
     r->bytes += n * m->real_bytes;
   }
   for (int i = 0; i < e->nout; i++) {
@@ -136,9 +162,11 @@ Run *run_new(const SviModel *m, int entry, Pool *pool, const Data *d, const Para
 
 void run_free(Run *r) {
   if (!r) return;
-  for (int i = 0; i < r->entry->nbatch; i++) memory_free(r->call.batch[i]);
+  for (int i = 0; i < r->entry->nbatch; i++) memory_free(r->window[i]);
   for (int i = 0; i < r->entry->nout; i++)   memory_free(r->call.out[i]);
   memory_free(r->call.batch);
+  memory_free(r->window);
+  products_free(r->products);
   memory_free(r->call.out);
   memory_free(r->call.global);
   memory_free(r->key);
@@ -154,15 +182,30 @@ static void run_lane_chunks(void *context, unsigned lane, unsigned thread) {
   Run *r = context;
   const SviPhase *p = r->phase;
   const Layout   *l = r->now;
-  uint64_t rows = r->call.size[p->axis];
+  uint64_t end = r->stretch + r->count < l->chunks ? r->stretch + r->count : l->chunks;
   char    *base = r->scratch + thread * r->scratch_bytes;
-  for (uint64_t c = lane; c < l->chunks; c += l->lanes) {
-    SviChunk chunk = { .capacity = l->capacity, .lane = r->lane + lane * r->lane_bytes, .fresh = c == lane };
-    chunk.first = rows * c / l->chunks;
-    chunk.rows  = rows * (c + 1) / l->chunks - chunk.first;
+  for (uint64_t c = r->stretch + (lane + l->lanes - r->stretch % l->lanes) % l->lanes; c < end; c += l->lanes) {
+    SviChunk chunk = chunk_of(l, r->call.size[p->axis], c, 1);
+    chunk.lane = r->lane + lane * r->lane_bytes, chunk.fresh = c == lane;
     for (int d = 0; d < p->ndomain; d++) chunk.scratch[d] = base + l->offset[d];
     p->run(&r->call, &chunk);
   }
+}
+
+/* ---- stretches: see note [shared products] */
+static void run_windows(Run *r, uint64_t first) {
+  const SviEntry *e = r->entry;
+  for (int i = 0; i < e->nbatch; i++) {
+    if (!e->batch[i].window) continue;
+    uint64_t row = rows_of(r->model, &e->batch[i], r->call.size) / r->call.size[e->axis] * e->batch[i].size * r->model->real_bytes;
+    r->call.batch[i] = (void *)((uintptr_t)r->window[i] - first * row);
+  }
+}
+static void run_shared(Run *r, const SviPhase *after, const Layout *l) {
+  SviChunk chunk = chunk_of(l, r->call.size[after->axis], r->stretch, r->count);
+  chunk.fresh = r->stretch == 0;
+  after->run(&r->call, &chunk);
+  products_run(r->products);
 }
 
 /* ---- nests of serial phases */
@@ -213,17 +256,24 @@ static void combine_part(void *context, unsigned part, unsigned thread) {
     combine_f32(d->how, c->run->lane, c->run->lane_bytes, c->lanes, d->lane + first, n, (float *)c->run->call.global + d->global + first);
 }
 
-static void run_phase(Run *r, int i) {
-  const SviPhase *p = r->phase = &r->entry->phase[i];
+/* Phase i, with the products that come after it; the phase that is next. */
+static int run_phase(Run *r, int i) {
+  const SviPhase *p = r->phase = &r->entry->phase[i], *next = i + 1 < r->entry->nphase ? p + 1 : NULL;
   const Layout   *l = r->now   = &r->layout[i];
   r->call.block = l->block;
-  if (p->axis < 0) p->run(&r->call, NULL);
-  else pool_run(r->pool, l->lanes, run_lane_chunks, r);
-  if (p->axis < 0) return;
+  if (p->axis < 0) { p->run(&r->call, NULL); return i + 1; }
+  bool alone = p->after, both = !alone && next && next->after && next->axis == p->axis;
+  r->count = alone || both ? l->stretch : l->chunks;
+  for (r->stretch = 0; r->stretch < l->chunks; r->stretch += r->count) {
+    if (both) run_windows(r, chunk_of(l, r->call.size[p->axis], r->stretch, 1).first);
+    if (!alone) pool_run(r->pool, l->lanes, run_lane_chunks, r);
+    if (alone || both) run_shared(r, both ? next : p, l);
+  }
   for (int k = 0; k < p->nreduction; k++) {
     Combining c = { r, &p->reduction[k], l->lanes };
     pool_run(r->pool, (unsigned)((p->reduction[k].size + COMBINE - 1) / COMBINE), combine_part, &c);
   }
+  return i + 1 + both;
 }
 
 /* Lays the batch out.  A phase with fewer lanes than another leaves the further ones as they are, and the optimiser adds all:
@@ -234,7 +284,7 @@ static void run_layout(Run *r, uint64_t rows) {
   unsigned least = LANES, most = 0;
   for (int i = 0; i < r->entry->nphase; i++) {
     r->layout[i] = layout_of(r->model, &r->entry->phase[i], r->call.size);
-    if (r->entry->phase[i].axis < 0) continue;
+    if (r->entry->phase[i].axis < 0 || r->entry->phase[i].after) continue;
     if (r->layout[i].lanes < least) least = r->layout[i].lanes;
     if (r->layout[i].lanes > most)  most  = r->layout[i].lanes;
   }
@@ -252,7 +302,7 @@ void run_entry(Run *r, const uint32_t *rows, uint64_t n, uint64_t seed, uint64_t
   for (int i = 0; i < r->model->ndraw; i++) key_of(seed, r->draw_hash[i], r->model->draw[i].once ? 0 : step, r->key[i]);
   r->call.param  = r->trainer.params->value;
   r->call.option = option;
-  for (int i = 0; i < e->nphase; i++) run_phase(r, i);
+  for (int i = 0; i < e->nphase;) i = run_phase(r, i);
 }
 
 double run_scalar(const Run *r, int scalar) { return real_get(r->model->real_bytes, r->call.global, r->entry->scalar[scalar].global); }

@@ -12,6 +12,11 @@
  * counter 0 = data-set row along the value's first plate (0 without one), counter 1 = row-major index over its remaining
  * axes and event dims.  Nothing is stored, so any fusion, thread count, batch order or resumed run draws the same.
  *
+ * note [shared products]  A weight's gradient is a product over all rows of the batch.  Were it left to the lanes, each would have
+ * gradients of all weights, to be added up later.  Instead what it is made of is kept, and a phase that comes `after` computes it, once:
+ * the chunks of a stretch of rows run, then that phase with the stretch as its chunk, and so on, so that memory does not grow with the
+ * batch.  Its products are shared out among the threads by rows of the result (svi_gemm_shared).
+ *
  * note [width]  `real` is float, or double when real_bytes is 8; buffers are void * here. */
 #ifndef SVI_H
 #define SVI_H
@@ -62,6 +67,9 @@ void svi_gemm_bits_f64(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, con
  * of the result, whose others are zero.  (bits: A is zeros and ones.) */
 void svi_gemm_triangle_f32(bool of_result, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb, bool add, float *c, uint64_t ldc);
 void svi_gemm_triangle_f64(bool of_result, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const double *a, uint64_t lda, const double *b, uint64_t ldb, bool add, double *c, uint64_t ldc);
+/* Remembers such a product (triangle 0: none, 1: of B, 2: of the result) until the phase's function is back; all are then done together, on all threads. */
+void svi_gemm_shared_f32(const SviCall *call, int32_t triangle, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb, bool add, float *c, uint64_t ldc);
+void svi_gemm_shared_f64(const SviCall *call, int32_t triangle, bool bits, int32_t shift, bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const double *a, uint64_t lda, const double *b, uint64_t ldb, bool add, double *c, uint64_t ldc);
 /* Batched lower Cholesky and triangular solves of row-major n x n matrices (LAPACK/BLAS behind).  A matrix that is not positive definite
  * gives NaN, which the finite check reports. */
 void svi_cholesky_f32 (uint64_t batch, uint64_t n, const float *a, float *l);
@@ -127,12 +135,13 @@ typedef struct {
   int32_t  axis;                        /* chunked over this plate; -1: serial */
   int32_t  particles;                   /* axis whose particles a chunk holds (rows * particles are its lines), or -1 */
   bool     stream;                      /* particles may be done `block` at a time */
+  bool     after;                       /* products over the rows of the phase before: see note [shared products] */
   int32_t  ndomain;
   struct { uint64_t axes; uint64_t bytes; } domain[SVI_DOMAINS];   /* arena of a domain: bytes for each element of (chunk row x axes); axes without the phase's own plate; particles of a stream count `block` */
   int32_t  nreduction; const SviReduction *reduction;
   SviPlace place;
 } SviPhase;
-typedef struct { const char *name; uint64_t axes; uint64_t size; int32_t rank; const uint32_t *dim; } SviRows;   /* a row output or kept buffer */
+typedef struct { const char *name; uint64_t axes; uint64_t size; int32_t rank; const uint32_t *dim; bool window; /* of a stretch of rows only */ } SviRows;   /* a row output or kept buffer */
 typedef enum { SVI_IN_LANES, SVI_IN_GLOBAL, SVI_IN_OUT } SviWhere;                /* OUT: row output `offset`, for per-row parameters */
 typedef struct { int32_t param; SviWhere where; uint64_t offset; } SviGrad;
 typedef struct { int32_t param; uint64_t global; } SviUpdate;                     /* state <- global values, after the step */

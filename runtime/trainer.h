@@ -134,7 +134,13 @@ double schedule_at(const SviSchedule *s, double step, double epoch);
 bool   schedule_rests(const SviSchedule *s, double step, double epoch);     /* from then on it is constant */
 
 /* ---- run.c */
-struct SviTrainer { const SviModel *model; const Data *data; const Params *params; Pool *pool; };
+typedef struct Products Products;
+struct SviTrainer { const SviModel *model; const Data *data; const Params *params; Pool *pool; Products *products; };
+/* products.c: what svi_gemm_shared remembers */
+Products *products_new (Pool *pool, uint32_t real_bytes);
+void      products_free(Products *p);
+void      products_run (Products *p);
+
 enum { LANES = 8 };
 typedef struct Run Run;
 void     svi_key  (uint64_t seed, const char *draw, uint64_t step, uint32_t key[2]);

@@ -30,7 +30,7 @@ LLVMValueRef runtime_call(Emit *e, RuntimeKind k, uint32_t n, LLVMValueRef *arg)
   if (!e->runtime[k]) {
     const char *width = !r->wide ? "" : e->real_bytes == 4 ? "_f32" : "_f64";
     const char *name = arena_printf(e->arena, "%s%s", r->name, width);
-    LLVMTypeRef types[16];
+    LLVMTypeRef types[20];
     for (uint32_t i = 0; i < n; i++) types[i] = type_of(e, r->arguments[i]);
     LLVMValueRef f = LLVMAddFunction(e->m, name, LLVMFunctionType(type_of(e, r->result[0]), types, n, false));
     attribute_add(e, f, "nounwind", 0);
@@ -111,10 +111,16 @@ static void emit_gemm(Emit *e, const Call *whole) {
   a   = moved(e, a,   l.index, c->stride_a, c->a);
   b   = moved(e, b,   l.index, c->stride_b, c->b);
   out = moved(e, out, l.index, c->stride_c, c->c);
-  LLVMValueRef arg[] = {flag(e, c->triangle == TRIANGLE_RESULT), flag(e, c->bits), LLVMConstInt(e->i32, (uint64_t)(int64_t)c->shift, true),
-                        flag(e, c->ta), flag(e, c->tb), m, n, k, a, lda, b, ldb, add, out, ldc};
-  uint32_t own = c->triangle ? 0 : 3;                    /* only triangles have the first three */
-  runtime_call(e, c->triangle ? RUNTIME_svi_gemm_triangle : c->bits ? RUNTIME_svi_gemm_bits : RUNTIME_svi_gemm, LEN(arg) - own, arg + own);
+  LLVMValueRef shift = LLVMConstInt(e->i32, (uint64_t)(int64_t)c->shift, true);
+  if (e->phase->after) {
+    LLVMValueRef arg[] = {e->f.call, LLVMConstInt(e->i32, c->triangle, false), flag(e, c->bits), shift, flag(e, c->ta), flag(e, c->tb),
+                          m, n, k, a, lda, b, ldb, add, out, ldc};
+    runtime_call(e, RUNTIME_svi_gemm_shared, LEN(arg), arg);
+  } else {
+    LLVMValueRef arg[] = {flag(e, c->triangle == TRIANGLE_RESULT), flag(e, c->bits), shift, flag(e, c->ta), flag(e, c->tb), m, n, k, a, lda, b, ldb, add, out, ldc};
+    uint32_t own = c->triangle ? 0 : 3;                  /* only triangles have the first three */
+    runtime_call(e, c->triangle ? RUNTIME_svi_gemm_triangle : c->bits ? RUNTIME_svi_gemm_bits : RUNTIME_svi_gemm, LEN(arg) - own, arg + own);
+  }
   if (!once) loop_close(e, &l, (LoopHint){0});
 }
 

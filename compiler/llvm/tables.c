@@ -93,15 +93,15 @@ TABLE(SviReduction, 32)
 
 #define T SviPhase
 static const Row rows_SviPhase[] = {
-  FIELD(run), FIELD(axis), FIELD(particles), FIELD(stream), FIELD(ndomain), WORDS(domain), FIELD(nreduction),
+  FIELD(run), FIELD(axis), FIELD(particles), FIELD(stream), FIELD(after), FIELD(ndomain), WORDS(domain), FIELD(nreduction),
   MANY(reduction, SviReduction, nreduction), STRUCT(place, SviPlace),
 };
 TABLE(SviPhase, 304)
 #undef T
 
 #define T SviRows
-static const Row rows_SviRows[] = {FIELD(name), FIELD(axes), FIELD(size), FIELD(rank), MANY(dim, uint32_t, rank)};
-TABLE(SviRows, 40)
+static const Row rows_SviRows[] = {FIELD(name), FIELD(axes), FIELD(size), FIELD(rank), MANY(dim, uint32_t, rank), FIELD(window)};
+TABLE(SviRows, 48)
 #undef T
 
 #define T SviGrad

@@ -43,7 +43,7 @@ static void visit(Fuse *f, Val v) {
   Local *x = &f->at[v];
   const Value *value = &l->v.at[v];
   if (x->local || in_param(l, v)) return;
-  if (!value->clear && value->phase != f->phase && !recomputed(l, v, f->axis)) {
+  if (!value->clear && value->phase != f->phase && (l->phase.at[f->phase].after || !recomputed(l, v, f->axis))) {
     if (value->buf == NO_BUF) BUG("value %u is read by phase %d and not kept", v, f->phase);
     return;
   }
@@ -269,7 +269,7 @@ static ReduceFrom begin(Fuse *f, Val v, uint32_t *after) {
     *after = f->at[t].step + 1;
     return FROM_BEFORE;
   }
-  return l->v.at[v].lane ? FROM_LANE : over_blocks(f, v) ? FROM_BLOCK : FROM_IDENTITY;
+  return l->v.at[v].lane || l->v.at[v].shared ? FROM_LANE : over_blocks(f, v) ? FROM_BLOCK : FROM_IDENTITY;
 }
 
 static void schedule_sink(Fuse *f, Val v) {
@@ -579,7 +579,7 @@ void phase_fuse(Lower *l, uint32_t phase, LoopPhase *out) {
   Fuse f = {.l = l, .phase = (int32_t)phase, .axis = p->axis, .stream = -1, .out = out};
   f.at = arena_alloc(l->arena, (l->v.n + 1) * sizeof *f.at);
   for (Val v = 0; v < l->v.n; v++) f.at[v].buf = NO_BUF;
-  out->axis = p->axis;
+  out->axis = p->axis, out->after = p->after;
   for (uint32_t i = 0; i < p->wants.n; i++) visit(&f, p->wants.at[i]);
   for (uint32_t i = 0; i < p->wants.n; i++) f.at[p->wants.at[i]].wanted = true;
   values_sort(l, f.order.at, f.order.n);

@@ -10,6 +10,9 @@
  * Particles.  When nothing with particles depends on a reduction over them (evaluation), the steps between first and last
  * use of particles are a STREAM: run for one block of particles after the other, reductions carried from block to block.
  *
+ * Products over the rows, such as gradients of weights, stand in a phase of their own after the phase that computes what they are made
+ * of: see note [shared products] in svi.h.
+ *
  * Repetitions (OP_guess, OP_settle) lie within a phase: the body's steps stand together, each chunk repeats them as often as it
  * needs.
  *
@@ -48,6 +51,7 @@ typedef struct {
   const Shape *shape;                /* layout: axes by rising number, then dims, row-major, no padding */
   uint64_t     offset;
   uint32_t     domain;               /* BUF_CHUNK: index into LoopPhase.domain */
+  bool         window;               /* BUF_BATCH: of a stretch of rows, between a phase and the one after it */
   Val          value;                /* whose value, for printing */
 } Buffer;
 
@@ -134,6 +138,7 @@ typedef struct {
   int32_t  axis;                     /* chunked plate, -1: serial */
   int32_t  particles;                /* particle axis its chunks hold, -1 */
   bool     stream;
+  bool     after;                    /* products of the rows of the phase before; they start FROM_LANE: anew with the first stretch of rows */
   VEC(Step) steps;                   /* streamed ones are consecutive, and so are those of one repeat */
   VEC(Repeat) repeats;
   uint32_t ndomain; Domain domain[SVI_DOMAINS];

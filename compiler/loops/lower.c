@@ -27,7 +27,7 @@ static uint64_t row_size(const Lower *l, const Shape *s) {
 }
 
 static SviRows rows_of(const Lower *l, Name name, const Shape *s) {
-  return (SviRows){name, run_axes(l, s->axes), row_size(l, s), (int32_t)s->rank, s->dim};
+  return (SviRows){name, run_axes(l, s->axes), row_size(l, s), (int32_t)s->rank, s->dim, false};
 }
 
 static SviCombine combine_of(const Lower *l, Val v) {
@@ -44,7 +44,7 @@ static SviCombine combine_of(const Lower *l, Val v) {
 
 static void describe_phase(Lower *l, uint32_t number, SviPhase *out) {
   const LoopPhase *p = &l->p->phases.at[number];
-  *out = (SviPhase){.axis = p->axis, .particles = p->particles, .stream = p->stream,
+  *out = (SviPhase){.axis = p->axis, .particles = p->particles, .stream = p->stream, .after = p->after,
                     .ndomain = (int32_t)p->ndomain};
   for (uint32_t i = 0; i < p->ndomain; i++)
     out->domain[i].axes = p->domain[i].axes, out->domain[i].bytes = p->domain[i].bytes;
@@ -97,6 +97,7 @@ static void describe_rows(Lower *l, SviEntry *out) {
     if (x->kind != BUF_BATCH) continue;
     Name label = lnode(l, x->value)->label;
     SviRows r = rows_of(l, label ? label : "", x->shape), none = {0};
+    r.window = x->window;
     while (kept.n <= x->offset) vec_push(l->arena, &kept, none);
     if (!kept.at[x->offset].name) kept.at[x->offset] = r;         /* else of the same size: another value's, or another shape of it */
   }

@@ -44,6 +44,7 @@ typedef struct {
   bool         fetched;           /* rows of it are read from anywhere: it lies in memory before that phase, and is not computed again there */
   uint32_t     body;              /* of which repetition (from 1, by order of their settle); 0: of none */
   bool         lane;              /* sums over its home's rows: whole only after the phase */
+  bool         shared;            /* a product over its home's rows in a phase of its own */
   bool         target;            /* others are computed into its buffer */
   bool         kept;              /* read by a later phase, or a root that is not left in the lanes */
   bool         root;
@@ -59,7 +60,7 @@ typedef struct {
 typedef enum { ROOT_SCALAR, ROOT_OUT, ROOT_GRAD, ROOT_UPDATE } RootKind;
 typedef struct { RootKind kind; uint32_t index; Val value; } Root;
 
-typedef struct { int32_t axis; VEC(Val) wants; } PhasePlan;      /* wants: to be in memory when the phase ends, in order */
+typedef struct { int32_t axis; bool after; VEC(Val) wants; } PhasePlan;      /* wants: to be in memory when the phase ends, in order; after: of shared products */
 typedef struct { Name name; const Shape *shape; } OutPlan;
 
 typedef struct Lower {

@@ -9,6 +9,8 @@
  * At last serial values sink to the latest serial phase that still comes before their users, so that few
  * serial phases are left.
  *
+ * Products over the rows go to phases of their own, each after the one that has what they are made of.
+ *
  * A value of a chunk that is wanted by a later phase is kept for the whole batch, unless it is nearly free
  * to have again. */
 #include "lower.h"
@@ -158,6 +160,51 @@ static void join_sums(Lower *l) {
   }
 }
 
+/* ---- shared products: see note [shared products] in svi.h */
+enum { SHARED_LEAST = 4096 };      /* elements of the result: below, adding up the lanes costs nothing */
+
+/* An operand that the phase before has, or could have, in memory. */
+static bool can_be_kept(const Lower *l, Val b, int32_t phase) {
+  const Value *x = &l->v.at[b];
+  if (x->home != l->entry->axis || x->lane || x->body || x->into != NO_VAL) return false;
+  return x->clear ? reloads(l, b) : x->phase <= phase;
+}
+static bool is_shared(const Lower *l, Val v, Gemm *m) {
+  const Value *x = &l->v.at[v];
+  if (x->clear || x->node.op != OP_dot || !x->lane || x->body || x->into != NO_VAL || x->target || x->home != l->entry->axis) return false;
+  if (shape_event_size(x->node.shape) < SHARED_LEAST || !gemm_match(l, v, m)) return false;
+  return can_be_kept(l, m->a, x->phase) && can_be_kept(l, m->b, x->phase);
+}
+static void share_products(Lower *l) {
+  uint32_t added = 0;
+  int32_t *now = arena_alloc(l->arena, (l->phase.n + 1) * sizeof *now);
+  bool *some = arena_alloc(l->arena, l->phase.n + 1);
+  for (uint32_t k = 0; k < l->order.n && l->entry->grads.n; k++) {
+    Val v = l->order.at[k];
+    Value *x = &l->v.at[v];
+    Gemm m;
+    if (!is_shared(l, v, &m)) continue;
+    x->shared = some[x->phase] = true;
+    for (int i = 0; i < 2; i++) {                           /* a column is loaded where it is kept */
+      Value *y = &l->v.at[i ? m.b : m.a];
+      if (y->clear) y->clear = false, y->phase = x->phase;
+    }
+  }
+  VEC(PhasePlan) all = {0};
+  for (uint32_t i = 0; i < l->phase.n; i++) {
+    PhasePlan after = {.axis = l->phase.at[i].axis, .after = true};
+    now[i] = (int32_t)(i + added);
+    vec_push(l->arena, &all, l->phase.at[i]);
+    if (some[i]) { vec_push(l->arena, &all, after); added++; }
+  }
+  l->phase.at = all.at, l->phase.n = all.n, l->phase.cap = all.cap;
+  for (Val v = 0; v < l->v.n; v++) {
+    Value *x = &l->v.at[v];
+    if (x->phase >= 0) x->phase = now[x->phase] + x->shared;
+    if (x->shared) x->lane = false;
+  }
+}
+
 /* ---- what is kept */
 
 /* Cheap, of at most one value that would have to be kept in its stead and is no larger. */
@@ -191,7 +238,7 @@ static void visit(Lower *l, Val v, int32_t phase, uint32_t *seen) {
   if (seen[v] == (uint32_t)phase + 1) return;
   seen[v] = (uint32_t)phase + 1;
   const Value *x = &l->v.at[v];
-  if (!x->clear && x->phase != phase && !recomputed(l, v, l->phase.at[phase].axis)) {
+  if (!x->clear && x->phase != phase && (l->phase.at[phase].after || !recomputed(l, v, l->phase.at[phase].axis))) {
     want_in_memory(l, v);
     return;
   }
@@ -266,6 +313,7 @@ void phases_find(Lower *l) {
   sink_serial(l);
   check_bodies(l);
   join_sums(l);
+  share_products(l);
   find_kept(l);
   drop_empty(l);
   kept_buffers(l);

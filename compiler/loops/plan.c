@@ -260,6 +260,12 @@ static void see_phase(const Plan *p, Buf b, uint32_t phase, uint32_t *first, uin
   last[s] = phase;
 }
 
+/* Written by the chunks of a phase, read by the products after it, and by nothing else. */
+static bool is_window(const LoopProgram *prog, uint32_t first, uint32_t last) {
+  return first + 1 == last && last < prog->phases.n && prog->phases.at[last].after && !prog->phases.at[first].after &&
+         prog->phases.at[first].axis == prog->phases.at[last].axis;
+}
+
 static void place_batch(Plan *p) {
   const LoopProgram *prog = p->l->p;
   uint32_t *first = arena_alloc(p->l->arena, (p->n + 1) * sizeof *first), *last = arena_alloc(p->l->arena, (p->n + 1) * sizeof *last);
@@ -282,8 +288,12 @@ static void place_batch(Plan *p) {
     for (Buf b = 0; b < p->n; b++) {
       Buffer *x = &p->l->p->buffers.at[b];
       if (x->kind != BUF_BATCH || p->l->alias.at[b] != NO_BUF || first[b] != (k < prog->phases.n ? k : UINT32_MAX)) continue;
+      x->window = is_window(prog, first[b], last[b]);
       uint32_t s = 0;
-      while (s < places && (p->l->p->buffers.at[holds[s]].shape != x->shape || last[holds[s]] >= first[b])) s++;
+      for (; s < places; s++) {
+        const Buffer *y = &p->l->p->buffers.at[holds[s]];
+        if (y->shape == x->shape && y->window == x->window && last[holds[s]] < first[b]) break;
+      }
       if (s == places) places++;
       holds[s] = b;
       x->offset = s;
@@ -352,7 +362,7 @@ void plan_buffers(Lower *l, SviEntry *out) {
     if (l->alias.at[b] == NO_BUF) continue;
     const Buffer *of = &l->p->buffers.at[storage(l, b)];
     Buffer *x = &l->p->buffers.at[b];
-    x->kind = of->kind, x->offset = of->offset, x->domain = of->domain;
+    x->kind = of->kind, x->offset = of->offset, x->domain = of->domain, x->window = of->window;
   }
   out->lane_size = lane, out->global_size = global;
   drop_unused(&p);

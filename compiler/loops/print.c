@@ -168,7 +168,7 @@ static Summary summarise(const LoopProgram *p, const LoopPhase *phase) {
 
 static void print_plate(const LoopProgram *p, const LoopPhase *phase, FILE *out) {
   if (phase->axis < 0) fputs("serial", out);
-  else fprintf(out, "chunks of %s", axis_name(p, (uint32_t)phase->axis));
+  else fprintf(out, "%s of %s", phase->after ? "products over rows" : "chunks", axis_name(p, (uint32_t)phase->axis));
 }
 
 void loops_print(const LoopProgram *p, FILE *out) {

@@ -227,21 +227,32 @@ static Vae vae(AxisSet particles, uint32_t pixels, uint32_t hidden, uint32_t lat
 }
 static Val per_row(Val rows) { return op2(div, sum_rows(rows), graph_count(g, image, false)); }
 
+static uint32_t windows(void) {
+  uint32_t n = 0;
+  for (int32_t i = 0; i < described.nbatch; i++) n += described.batch[i].window;
+  return n;
+}
+
 START_TEST(a_step_of_the_vae) {
   Vae v = vae(0, 784, 200, 50);
   Val elbo = per_row(op2(sub, v.ll, v.kl));
   add_scalar(elbo);
   add_grads(op1(neg, elbo));
   lower();
-  ck_assert_uint_eq(program->phases.n, 2);              /* the chunks; the mean */
+  ck_assert_uint_eq(program->phases.n, 3);              /* the chunks; products to weights; the mean */
   Form f = form(0);
-  ck_assert_uint_eq(f.gemms, 5 + 4 + 5);                /* forward, to activations, to weights */
+  ck_assert_uint_eq(f.gemms, 5 + 4);                    /* forward, to activations */
+  ck_assert(program->phases.at[1].after);
+  ck_assert_uint_eq(form(1).gemms, 5);
+  ck_assert_uint_eq(form(1).calls + form(1).nests, 5);
   ck_assert_uint_eq(f.calls, f.gemms + 1);              /* and the data */
   ck_assert_uint_eq(nests_over(0, 784), 1);             /* likelihood and its adjoint in one pass */
   ck_assert_uint_eq(nests_over(0, 200), 4);
   ck_assert_uint_eq(nests_over(0, 50), 2);
   ck_assert_uint_le(f.nests, 9);
-  ck_assert_uint_eq(grads_in(SVI_IN_LANES), 10);
+  ck_assert_uint_eq(grads_in(SVI_IN_LANES), 5);         /* of the biases */
+  ck_assert_uint_eq(grads_in(SVI_IN_GLOBAL), 5);
+  ck_assert_uint_eq(windows(), 9);                      /* kept for those products: the data and three layers, what comes back to five */
   ck_assert_uint_le(f.bytes, 4 * (2 * 784 + 3 * 200 + 8 * 50 + 3));
 }
 END_TEST
@@ -269,11 +280,32 @@ START_TEST(a_step_of_the_iwae) {
   add_scalar(bound);
   add_grads(op1(neg, bound));
   lower();
-  ck_assert_uint_eq(program->phases.n, 2);
+  ck_assert_uint_eq(program->phases.n, 3);
   ck_assert(!program->phases.at[0].stream);
   ck_assert_uint_eq(nests_over(0, 784), 2);             /* likelihood; adjoint, when the weights are known */
-  ck_assert_uint_eq(form(0).gemms, 14);
-  ck_assert_uint_eq(grads_in(SVI_IN_LANES), 10);
+  ck_assert_uint_eq(form(0).gemms, 9);
+  ck_assert_uint_eq(form(1).gemms, 5);
+  ck_assert_uint_eq(grads_in(SVI_IN_GLOBAL), 5);
+}
+END_TEST
+
+/* Weights large enough for products of their own, batches of several stretches. */
+START_TEST(shared_products_are_right) {
+  Vae v = vae(0, 80, 64, 6);
+  Val elbo = per_row(op2(sub, v.ll, v.kl));
+  add_scalar(elbo);
+  add_grads(op1(neg, elbo));
+  agrees();
+  ck_assert_uint_eq(grads_in(SVI_IN_GLOBAL), 2);
+}
+END_TEST
+START_TEST(shared_products_of_particles_are_right) {
+  Vae v = vae(bit(k_axis), 80, 64, 6);
+  Val bound = per_row(iwae(v));
+  add_scalar(bound);
+  add_grads(op1(neg, bound));
+  agrees();
+  ck_assert_uint_eq(grads_in(SVI_IN_GLOBAL), 2);
 }
 END_TEST
 
@@ -675,6 +707,8 @@ int main(void) {
   tcase_add_test(c, the_vae_is_right);
   tcase_add_test(c, a_step_of_the_iwae);
   tcase_add_test(c, the_iwae_is_right);
+  tcase_add_test(c, shared_products_are_right);
+  tcase_add_test(c, shared_products_of_particles_are_right);
   tcase_add_test(c, evaluation_streams_over_particles);
   tcase_add_test(c, a_mean_over_particles_and_rows_streams);
   tcase_add_test(c, batch_statistics_end_phases);

@@ -450,18 +450,19 @@ static void run_steps(Interp *r) {
   }
 }
 
-static void run_chunk(Interp *r, uint64_t number) {
+/* Chunk `number`, or for the products after a phase the rows of as many chunks. */
+static void run_chunk(Interp *r, uint64_t number, uint64_t chunks) {
   const LoopPhase *p = r->phase;
   const SviPhase *described = &r->x.entry->phase[p - r->x.p->phases.at];
   uint64_t lane = number % r->x.lanes, all = axis_size(r, (uint32_t)p->axis),
       capacity = (r->x.chunk + 15) / 16 * 16;
   r->first = number * r->x.chunk;
-  r->rows = all - r->first < r->x.chunk ? all - r->first : r->x.chunk;
-  r->fresh = number < r->x.lanes;
+  r->rows = all - r->first < chunks * r->x.chunk ? all - r->first : chunks * r->x.chunk;
+  r->fresh = p->after ? number == 0 : number < r->x.lanes;
   r->my_lane = r->lane[lane];
   r->lane_used[lane] = true;
   if (described->ndomain != (int32_t)p->ndomain || described->axis != p->axis ||
-      described->stream != p->stream) abort();
+      described->stream != p->stream || described->after != p->after) abort();
   for (uint32_t d = 0; d < p->ndomain; d++) {
     uint64_t n = capacity;
     for (uint32_t a = 0; a < r->g->axis.n; a++) {
@@ -477,16 +478,31 @@ static void run_chunk(Interp *r, uint64_t number) {
   run_steps(r);
 }
 
-static void run_phase(Interp *r, uint32_t number) {
+static void poison_windows(Interp *r) {
+  const SviEntry *e = r->x.entry;
+  for (int32_t i = 0; i < e->nbatch; i++)
+    for (uint64_t k = 0; e->batch[i].window && k < rows_of(r, e->batch[i].axes) * e->batch[i].size; k++) r->batch[i][k] = NAN;
+}
+
+/* The phase after it, too, where there is one; how many phases. */
+static uint32_t run_phase(Interp *r, uint32_t number) {
+  enum { STRETCH = 2 };
   r->phase = &r->x.p->phases.at[number];
   if (r->phase->axis < 0) {
     r->first = r->rows = 0;
     run_steps(r);
-    return;
+    return 1;
   }
+  bool both = !r->phase->after && number + 1 < r->x.p->phases.n && r->phase[1].after && r->phase[1].axis == r->phase->axis;
   uint64_t all = axis_size(r, (uint32_t)r->phase->axis), n = (all + r->x.chunk - 1) / r->x.chunk;
   memset(r->lane_used, 0, r->x.lanes);
-  for (uint64_t i = 0; i < n; i++) run_chunk(r, i);
+  for (uint64_t i = 0; i < n; i += STRETCH) {
+    for (uint64_t k = i; k < n && k < i + STRETCH && !r->phase->after; k++) run_chunk(r, k, 1);
+    r->phase += both;
+    if (r->phase->after) run_chunk(r, i, STRETCH);
+    r->phase -= both;
+    if (both) poison_windows(r);
+  }
   const SviPhase *p = &r->x.entry->phase[number];
   static const ReduceKind how[] = {[SVI_COMBINE_SUM] = REDUCE_SUM, [SVI_COMBINE_MAX] = REDUCE_MAX,
                                    [SVI_COMBINE_LOGSUMEXP] = REDUCE_LOGSUMEXP};
@@ -499,6 +515,7 @@ static void run_phase(Interp *r, uint32_t number) {
       r->global[red->global + i] = y;
     }
   }
+  return 1 + both;
 }
 
 Interp *interp_run(Arena *arena, const InterpInput *in) {
@@ -515,7 +532,7 @@ Interp *interp_run(Arena *arena, const InterpInput *in) {
     r->batch[i] = poisoned(arena, rows_of(r, e->batch[i].axes) * e->batch[i].size);
   for (int32_t i = 0; i < e->nout; i++)
     r->out[i] = poisoned(arena, rows_of(r, e->out[i].axes) * e->out[i].size);
-  for (uint32_t i = 0; i < in->p->phases.n; i++) run_phase(r, i);
+  for (uint32_t i = 0; i < in->p->phases.n;) i += run_phase(r, i);
   return r;
 }
 
