@@ -3,6 +3,7 @@
 #include "types/value.h"
 #include "../runtime/data/data.h"
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct { char letter; const char *name, *argument, *help; } Flag;
@@ -159,6 +160,8 @@ static int compile(Parsed *p) {
     o->output = name_of_n(base, (size_t)(dot - base));
   }
   if (!o->emit && !o->output && !o->info) return usage("%s", "a model from standard input needs -o FILE");
+  struct stat at;
+  if (o->output && stat(o->output, &at) == 0 && S_ISDIR(at.st_mode)) return usage("the output %s is a folder: say -o FILE", o->output);
   if (o->output && strcmp(o->output, o->input) == 0) return usage("the output would overwrite the model: -o %s", o->output);
   Compile c = {.options = o, .arena = arena_new()};
   c.sources = sources_new(c.arena);

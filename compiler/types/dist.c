@@ -103,8 +103,9 @@ static bool is_constant(const Graph *g, Val v) {
   return true;
 }
 
-/* Is this a constant that is a simplex, ordered, a Cholesky factor? */
+/* Is this a constant that is a simplex, ordered, a Cholesky factor, or an entry of a table of them? */
 bool dist_constant_has_form(Checker *c, Val v, Range want) {
+  for (const Node *n = node_of(c->g, v); n->op == OP_gather && n->attr.gather.axis == NO_VAL && n->attr.gather.dim + 1u < shape_of(c->g, n->arg[0])->rank; n = node_of(c->g, v)) v = n->arg[0];
   const Shape *s = shape_of(c->g, v);
   EvalInput in = {0};
   EvalResult out;
