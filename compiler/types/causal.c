@@ -8,6 +8,8 @@
  *     c <= (index at a place) + bound, and c <= most;
  *   where it is not 0: LIMITS (index at p) <= (index at q) + by, which must hold where it is not 0.  They come from comparisons
  *     of indices, which is how triangular matrices are written, [i in n, j in n] (i < j) * W[i, j], and from what is constant.
+ * For an index there may stand what a constant vector of whole numbers, a NUMBERING, has at that index: hidden units that are numbered
+ * by the coordinates they see, (i <= number[k]) and (number[k] < j).
  * A product is 0 where a factor is, and sees nothing there: a sight of the other factor that is bounded at p is bounded at q too.
  * A reduction takes a place away, and with it the bounds there.  So x @ M, with M[i, j] = 0 unless i <= j - 1, sees c <= i at
  * (i, j), there c <= j - 1, and when i has been summed over c <= j - 1.
@@ -15,26 +17,32 @@
  * Sights are never too small.  They may be too large: a sight that went through an op which is not followed here is not `sure`. */
 #include "value.h"
 #include "../ops/op.h"
+#include <math.h>
 
 enum { SIGHTS = 8, BOUNDS = 4, LIMITS = 8, PLACE_AXIS = DIM_MAX, PLACE_SUM = PLACE_AXIS + AXIS_MAX, PLACES = PLACE_SUM + DIM_MAX, NOWHERE = PLACES };
-typedef struct { uint32_t place; int32_t by; } Bound;
+typedef struct { uint32_t at, by; } Spot;               /* by: 0, or 1 + a numbering: what that has at the index */
+typedef struct { Spot place; int32_t by; } Bound;
 typedef struct { uint32_t n; Bound at[BOUNDS]; int32_t most; bool sure; Val lost; } Sight;      /* lost: where its last bound went, or NO_VAL */
-typedef struct { uint32_t p, q; int32_t by; } Limit;                                             /* q may be NOWHERE: p <= by */
+typedef struct { Spot p, q; int32_t by; } Limit;                                                /* q may be NOWHERE: p <= by */
+typedef struct { uint32_t n; int32_t most, *at; } Numbering;
 typedef struct {
   uint32_t nsight; Sight sight[SIGHTS];
   uint32_t nlimit; Limit limit[LIMITS];
   bool     known, zero;                /* a constant; 0 everywhere */
-  bool     index; uint32_t place; int32_t plus;     /* it is the index at `place` (NOWHERE: 0), from 0, plus this */
+  bool     index; Spot place; int32_t plus;        /* it is the index at `place` (NOWHERE: 0), from 0, plus this */
 } Seen;
-typedef struct { Checker *c; const Graph *g; Name name; int32_t size; Seen **seen; Val now; } Causal;
+typedef struct { Checker *c; const Graph *g; Name name; int32_t size; Seen **seen; Val now; VEC(Numbering) numberings; } Causal;
+
+static Spot plain(uint32_t place) { return (Spot){place, 0}; }
+static bool same(Spot a, Spot b) { return a.at == b.at && (a.at == NOWHERE || a.by == b.by); }
 
 /* ---- sights */
-static Bound *bound_at(Sight *s, uint32_t place) {
+static Bound *bound_at(Sight *s, Spot place) {
   for (uint32_t i = 0; i < s->n; i++)
-    if (s->at[i].place == place) return &s->at[i];
+    if (same(s->at[i].place, place)) return &s->at[i];
   return NULL;
 }
-static void bound_add(Sight *s, uint32_t place, int32_t by) {
+static void bound_add(Sight *s, Spot place, int32_t by) {
   Bound *b = bound_at(s, place);
   if (b) { if (by < b->by) b->by = by; }
   else if (s->n < BOUNDS) s->at[s->n++] = (Bound){place, by};
@@ -62,13 +70,13 @@ static void sight_add(Seen *v, Sight s) {
   else v->sight[SIGHTS - 1] = sight_both(v->sight[SIGHTS - 1], s);
 }
 static void sight_lose(Causal *k, Sight *s, uint32_t place, uint32_t size) {
-  for (uint32_t i = 0; i < s->n; i++) {
-    if (s->at[i].place != place) continue;
-    int32_t most = (int32_t)size - 1 + s->at[i].by;
+  for (uint32_t i = 0; i < s->n;) {
+    Spot p = s->at[i].place;
+    if (p.at != place) { i++; continue; }
+    int32_t most = (p.by ? k->numberings.at[p.by - 1].most : (int32_t)size - 1) + s->at[i].by;
     if (most < s->most) s->most = most;
     s->at[i] = s->at[--s->n];
     if (s->n == 0 && s->lost == NO_VAL) s->lost = k->now;
-    return;
   }
 }
 /* Where a factor is 0 nothing is seen. */
@@ -78,7 +86,7 @@ static Sight sight_limited(Sight s, const Seen *by) {
       const Bound *b = bound_at(&s, by->limit[i].p);
       if (!b) continue;
       int32_t most = b->by + by->limit[i].by;
-      if (by->limit[i].q != NOWHERE) bound_add(&s, by->limit[i].q, most);
+      if (by->limit[i].q.at != NOWHERE) bound_add(&s, by->limit[i].q, most);
       else if (most < s.most) s.most = most;
     }
   return s;
@@ -87,7 +95,7 @@ static Sight sight_limited(Sight s, const Seen *by) {
 /* ---- limits */
 static void limit_add(Seen *v, Limit x) {
   for (uint32_t i = 0; i < v->nlimit; i++)
-    if (v->limit[i].p == x.p && v->limit[i].q == x.q) {
+    if (same(v->limit[i].p, x.p) && same(v->limit[i].q, x.q)) {
       if (x.by < v->limit[i].by) v->limit[i].by = x.by;
       return;
     }
@@ -101,7 +109,7 @@ static void limits_meet(Seen *v, const Seen *a) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < v->nlimit; i++)
     for (uint32_t j = 0; j < a->nlimit; j++) {
-      if (v->limit[i].p != a->limit[j].p || v->limit[i].q != a->limit[j].q) continue;
+      if (!same(v->limit[i].p, a->limit[j].p) || !same(v->limit[i].q, a->limit[j].q)) continue;
       Limit x = v->limit[i];
       if (a->limit[j].by > x.by) x.by = a->limit[j].by;
       v->limit[n++] = x;
@@ -117,30 +125,32 @@ static Move move_none(void) {
   for (uint32_t i = 0; i < PLACES; i++) m.to[i] = i;
   return m;
 }
+/* A numbering is of the index itself: it does not shift. */
+static bool moves_to(const Move *m, Spot from, Spot *to) {
+  *to = (Spot){from.at == NOWHERE ? NOWHERE : m->to[from.at], from.by};
+  return from.at == NOWHERE || (to->at != NOWHERE && !(from.by && m->plus[from.at]));
+}
+static int32_t plus_at(const Move *m, Spot p) { return p.at == NOWHERE || p.by ? 0 : m->plus[p.at]; }
 /* A bound c <= i + by with i = j + plus is c <= j + by + plus. */
 static Seen moved(Causal *k, const Seen *a, const Move *m) {
   Seen out = {.zero = a->zero};
   for (uint32_t i = 0; i < a->nsight; i++) {
     Sight s = a->sight[i], t = s;
     t.n = 0;
+    Spot to;
     for (uint32_t j = 0; j < s.n; j++)
-      if (m->to[s.at[j].place] != NOWHERE) bound_add(&t, m->to[s.at[j].place], s.at[j].by + m->plus[s.at[j].place]);
+      if (moves_to(m, s.at[j].place, &to)) bound_add(&t, to, s.at[j].by + plus_at(m, s.at[j].place));
     if (t.n < s.n) t.sure = false;
     if (t.n == 0 && s.n && t.lost == NO_VAL) t.lost = k->now;
     sight_add(&out, t);
   }
   for (uint32_t i = 0; i < a->nlimit; i++) {
-    Limit x = a->limit[i];
-    if (m->to[x.p] == NOWHERE || (x.q != NOWHERE && m->to[x.q] == NOWHERE)) continue;
-    x.by += (x.q != NOWHERE ? m->plus[x.q] : 0) - m->plus[x.p];
-    x.p = m->to[x.p], x.q = x.q == NOWHERE ? NOWHERE : m->to[x.q];
-    limit_add(&out, x);
+    Limit x = a->limit[i], y = x;
+    if (!moves_to(m, x.p, &y.p) || !moves_to(m, x.q, &y.q)) continue;
+    y.by += plus_at(m, x.q) - plus_at(m, x.p);
+    limit_add(&out, y);
   }
-  if (a->index && (a->place == NOWHERE || m->to[a->place] != NOWHERE)) {
-    out.index = true;
-    out.place = a->place == NOWHERE ? NOWHERE : m->to[a->place];
-    out.plus = a->plus + (a->place == NOWHERE ? 0 : m->plus[a->place]);
-  }
+  if (a->index && moves_to(m, a->place, &out.place)) out.index = true, out.plus = a->plus + plus_at(m, a->place);
   return out;
 }
 
@@ -154,10 +164,10 @@ static void reduce_place(Causal *k, Seen *v, uint32_t place, uint32_t size) {
   }
   for (uint32_t i = 0; i < v->nlimit; i++)
     for (uint32_t j = 0; j < v->nlimit; j++)
-      if (v->limit[i].q == place && v->limit[j].p == place && v->limit[i].p != v->limit[j].q)
+      if (v->limit[i].q.at == place && same(v->limit[i].q, v->limit[j].p) && !same(v->limit[i].p, v->limit[j].q))
         limit_add(&out, (Limit){v->limit[i].p, v->limit[j].q, v->limit[i].by + v->limit[j].by});
   for (uint32_t i = 0; i < v->nlimit; i++)
-    if (v->limit[i].p != place && v->limit[i].q != place) limit_add(&out, v->limit[i]);
+    if (v->limit[i].p.at != place && v->limit[i].q.at != place) limit_add(&out, v->limit[i]);
   *v = out;
 }
 
@@ -179,10 +189,10 @@ static void multiply(Seen *out, const Seen *a, const Seen *b) {
 /* (index at p) + a < (index at q) + b, and the like. */
 static void compare(Seen *out, OpKind op, const Seen *a, const Seen *b) {
   int32_t by = b->plus - a->plus;
-  uint32_t p = a->place, q = b->place;
-  if (p == q) return;
-  if (p != NOWHERE) limit_add(out, (Limit){p, q, op == OP_lt ? by - 1 : by});
-  if (op == OP_eq && q != NOWHERE) limit_add(out, (Limit){q, p, -by});
+  Spot p = a->place, q = b->place;
+  if (same(p, q)) return;
+  if (p.at != NOWHERE) limit_add(out, (Limit){p, q, op == OP_lt ? by - 1 : by});
+  if (op == OP_eq && q.at != NOWHERE) limit_add(out, (Limit){q, p, -by});
 }
 
 /* Limits where a comparison of indices is 0: p + a < q + b there where q + b <= p + a is not. */
@@ -213,7 +223,7 @@ static Seen elementwise(Causal *k, const Node *n) {
     return out;
   }
   for (uint32_t i = 0; i < n->nargs; i++) see_all(&out, k->seen[n->arg[i]]);
-  if ((n->op == OP_sub && a->index && a->place == NOWHERE && a->plus == 1) || (n->op == OP_eq && b->zero)) {      /* not */
+  if ((n->op == OP_sub && a->index && a->place.at == NOWHERE && a->plus == 1) || (n->op == OP_eq && b->zero)) {      /* not */
     Seen no = otherwise(k, n->arg[n->op == OP_sub]);
     limits_of(&out, &no);
   } else if (n->op == OP_div) {
@@ -232,8 +242,8 @@ static Seen elementwise(Causal *k, const Node *n) {
       first = false;
     }
   }
-  if (b && a->index && b->index && (n->op == OP_add || n->op == OP_sub) && (b->place == NOWHERE || (n->op == OP_add && a->place == NOWHERE)))
-    out.index = true, out.place = b->place == NOWHERE ? a->place : b->place, out.plus = n->op == OP_add ? a->plus + b->plus : a->plus - b->plus;
+  if (b && a->index && b->index && (n->op == OP_add || n->op == OP_sub) && (b->place.at == NOWHERE || (n->op == OP_add && a->place.at == NOWHERE)))
+    out.index = true, out.place = b->place.at == NOWHERE ? a->place : b->place, out.plus = n->op == OP_add ? a->plus + b->plus : a->plus - b->plus;
   return out;
 }
 
@@ -283,7 +293,7 @@ static Seen concat(Causal *k, const Node *n) {
     Seen part = moved(k, k->seen[n->arg[i]], &m);
     for (uint32_t j = 0; j < part.nsight; j++) {            /* c <= most is c <= i + most - start at i >= start */
       Sight s = part.sight[j];
-      bound_add(&s, n->attr.concat.dim, s.most - start);
+      bound_add(&s, plain(n->attr.concat.dim), s.most - start);
       sight_add(&out, s);
     }
     if (!part.zero) {
@@ -303,9 +313,9 @@ static Seen gather(Causal *k, const Node *n) {
   const Seen *by = k->seen[n->arg[1]];
   Move m = move_none();
   uint32_t d = n->attr.gather.dim, rank = shape_of(k->g, n->arg[0])->rank;
-  bool known = n->attr.gather.axis == NO_VAL && by->index && by->place != NOWHERE && shape_of(k->g, n->arg[1])->rank == 0;
+  bool known = n->attr.gather.axis == NO_VAL && by->index && by->place.at != NOWHERE && !by->place.by && shape_of(k->g, n->arg[1])->rank == 0;
   if (n->attr.gather.axis == NO_VAL) {
-    m.to[d] = known ? by->place : NOWHERE, m.plus[d] = known ? by->plus : 0;
+    m.to[d] = known ? by->place.at : NOWHERE, m.plus[d] = known ? by->plus : 0;
     for (uint32_t i = d + 1; i < rank; i++) m.to[i] = i - 1;
   }
   Seen out = moved(k, k->seen[n->arg[0]], &m);
@@ -372,13 +382,13 @@ static Seen leaf(Causal *k, const Node *n) {
   if (n->op == OP_const) {
     double x = n->attr.number;
     out.zero = x == 0;
-    if (x > -1e6 && x < 1e6 && x == (int32_t)x) out.index = true, out.place = NOWHERE, out.plus = (int32_t)x;
+    if (x > -1e6 && x < 1e6 && x == (int32_t)x) out.index = true, out.place = plain(NOWHERE), out.plus = (int32_t)x;
   } else if (n->op == OP_iota) {
     bool plate = n->attr.along.axis >= 0 && k->g->axis.at[n->attr.along.axis].kind != AXIS_INDEX;
-    if (!plate) out.index = true, out.place = n->attr.along.axis < 0 ? 0 : PLACE_AXIS + (uint32_t)n->attr.along.axis;
+    if (!plate) out.index = true, out.place = plain(n->attr.along.axis < 0 ? 0 : PLACE_AXIS + (uint32_t)n->attr.along.axis);
   } else if (n->op == OP_input && n->attr.leaf.id == 0 && n->attr.leaf.name == k->name) {
     Sight s = {.most = k->size - 1, .sure = true, .lost = NO_VAL};
-    if (n->shape->rank) bound_add(&s, 0, 0);
+    if (n->shape->rank) bound_add(&s, plain(0), 0);
     sight_add(&out, s);
   }
   return out;
@@ -411,8 +421,22 @@ static Seen look(Causal *k, Val v) {
   return unknown(k, n);
 }
 
-/* ---- constants: limits by looking at the elements, where there are not too many */
+/* ---- constants: by looking at the elements, where there are not too many */
 enum { LOOKED_AT = 1 << 16 };
+
+/* A vector of whole numbers is a numbering; equal ones are the same. */
+static void number_by_value(Causal *k, const double *x, uint32_t place, uint32_t size, Seen *out) {
+  Numbering now = {size, INT32_MIN, arena_alloc(k->c->arena, size * sizeof *now.at)};
+  for (uint32_t i = 0; i < size; i++) {
+    if (!(fabs(x[i]) < 1e6) || x[i] != (int32_t)x[i]) return;
+    now.at[i] = (int32_t)x[i];
+    if (now.at[i] > now.most) now.most = now.at[i];
+  }
+  uint32_t id = 0;
+  while (id < k->numberings.n && (k->numberings.at[id].n != size || memcmp(k->numberings.at[id].at, now.at, size * sizeof *now.at) != 0)) id++;
+  if (id == k->numberings.n) vec_push(k->c->arena, &k->numberings, now);
+  out->index = true, out->place = (Spot){place, id + 1}, out->plus = 0;
+}
 static void limits_by_value(Causal *k, Val v, Seen *out) {
   const Shape *s = shape_of(k->g, v);
   uint32_t place[LIMITS], size[LIMITS], n = 0;
@@ -423,11 +447,12 @@ static void limits_by_value(Causal *k, Val v, Seen *out) {
     place[n] = p < AXIS_MAX ? PLACE_AXIS + p : p - AXIS_MAX;
     all *= size[n++] = p < AXIS_MAX ? k->g->axis.at[p].size : s->dim[p - AXIS_MAX];
   }
-  if (n < 2 || all > LOOKED_AT) return;
+  if (n == 0 || all > LOOKED_AT) return;
   EvalInput in = {0};
   EvalResult r;
   char error[256];
   if (!graph_eval(k->c->arena, k->g, &v, 1, &in, &r, error)) return;
+  if (n == 1) { number_by_value(k, r.value[v], place[0], size[0], out); return; }
   int32_t by[LIMITS][LIMITS], at[LIMITS];
   for (uint32_t i = 0; i < n; i++) for (uint32_t j = 0; j < n; j++) by[i][j] = -(int32_t)all;
   out->zero = true;
@@ -440,7 +465,7 @@ static void limits_by_value(Causal *k, Val v, Seen *out) {
   }
   for (uint32_t i = 0; i < n && !out->zero; i++)
     for (uint32_t j = 0; j < n; j++)
-      if (i != j && by[i][j] < (int32_t)size[i] - 1) limit_add(out, (Limit){place[i], place[j], by[i][j]});
+      if (i != j && by[i][j] < (int32_t)size[i] - 1) limit_add(out, (Limit){plain(place[i]), plain(place[j]), by[i][j]});
 }
 
 static bool is_constant(const Causal *k, const Node *n) {
@@ -470,7 +495,7 @@ static bool in_model(Checker *c, Span at) { return at.end && source_place(c->t->
 
 static void tell(Causal *k, const Site *site, Span at, Sight s, uint32_t place) {
   Checker *c = k->c;
-  Bound *b = bound_at(&s, place);
+  Bound *b = bound_at(&s, plain(place));
   DiagItem *d;
   const char *name = site->name;
   if (!s.sure) {
@@ -506,7 +531,7 @@ static bool argument_check(Causal *k, const Site *site, Val v, uint32_t place, S
   }
   for (uint32_t j = 0; j < s->nsight; j++) {
     Sight x = s->sight[j];
-    const Bound *b = bound_at(&x, place);
+    const Bound *b = bound_at(&x, plain(place));
     if (b && b->by < 0) continue;
     tell(k, site, at, x, place);
     return false;

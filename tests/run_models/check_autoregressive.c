@@ -101,7 +101,7 @@ END_TEST
 /* ---- draws against the model's own densities */
 typedef struct { const char *name; uint32_t n, base, outcomes, d0, d1; } Column;
 static const Column columns[] = {{"v", 4, 2, 16, 4, 0}, {"w", 4, 2, 16, 4, 0}, {"x", 4, 2, 16, 4, 0}, {"y", 4, 2, 16, 4, 0},
-                                 {"t", 3, 3, 27, 3, 0}, {"u", 6, 2, 64, 3, 2}, {"k", 3, 3, 27, 3, 0}};
+                                 {"t", 3, 3, 27, 3, 0}, {"u", 6, 2, 64, 3, 2}, {"k", 3, 3, 27, 3, 0}, {"m", 4, 2, 16, 4, 0}};
 enum { COLUMNS = sizeof columns / sizeof *columns, OUTCOMES = 64 };
 
 START_TEST(draws_are_as_likely_as_their_densities_say) {
