@@ -58,6 +58,23 @@ static void define(Checker *c, Scope *s, const Target *t, const Key *key, Value 
   vec_push(c->arena, &f->span, t->span);
 }
 
+/* `known`, when it is a family, and one more member: what an autoregressive member sees of its family. */
+static Value family_and(Checker *c, const Binding *known, const Key *key, Value member, Span at) {
+  Family *f = NEW(c->arena, Family);
+  if (known && known->value.kind == V_FAMILY) {
+    const Family *old = known->value.as.family;
+    for (uint32_t i = 0; i < old->key.n; i++) {
+      vec_push(c->arena, &f->key, old->key.at[i]);
+      vec_push(c->arena, &f->value, old->value.at[i]);
+      vec_push(c->arena, &f->span, old->span.at[i]);
+    }
+  }
+  vec_push(c->arena, &f->key, *key);
+  vec_push(c->arena, &f->value, member);
+  vec_push(c->arena, &f->span, at);
+  return (Value){.kind = V_FAMILY, .span = at, .as.family = f};
+}
+
 static int plate_find(Checker *c, Name name, Span at) {
   Name names[AXIS_MAX];
   size_t n = 0;
@@ -228,6 +245,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
   const DataVar *data = observed_data(c, name);
   Scope *inner = s;
   uint32_t before = c->g->node.n;
+  Val inside = NO_VAL;
   if (site->autoregressive) {                            /* h may be named in its own arguments: its shape comes from [n] or the data */
     inner = scope_new(c, s, NULL);
     const Expr *e = st->as.site.dist;
@@ -243,7 +261,9 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
     const Shape *shape = graph_shape(c->g, c->plates, rank, dim);
     Range range;
     if (!range_ahead(c, s, e, data, &range)) { define(c, body_scope(s), target, &key, v_bad(target->span)); return; }
-    scope_bind(c, inner, target->name, v_node(graph_leaf(c->g, OP_input, name, 0, shape, range), target->span), target->span);
+    Value own = v_node(inside = graph_leaf(c->g, OP_input, name, 0, shape, range), target->span);
+    if (key.n) own = family_and(c, scope_find(s, target->name), &key, own, target->span);
+    scope_bind(c, inner, target->name, own, target->span);
   }
   const Expr *de = st->as.site.dist;
   if (site->autoregressive && de->kind == EX_INDEX) de = de->as.index.base;
@@ -278,7 +298,7 @@ static void run_site(Checker *c, Scope *s, const Stmt *st) {
     return;
   }
   if (site->autoregressive) {
-    const Shape *said = shape_of(c->g, scope_find(inner, target->name)->value.as.node);
+    const Shape *said = shape_of(c->g, inside);
     if (said->rank != rank || memcmp(said->dim, dim, rank * sizeof *dim) != 0) {
       DiagItem *i = diag_at(c->diag, E0406, v.span, "the autoregressive `%s` is said to be %s, and is drawn as %s", name, shape_text(c, said), shape_text(c, graph_shape(c->g, 0, rank, dim)));
       if (data) diag_label(i, data->span, "the data");

@@ -79,7 +79,7 @@ START_TEST(a_belief_network_is_what_enumeration_says) {
       is_exactly(bound.at[5], -2.948685588, "the bound of a uniform guide");
     }
     work_run("./m sample --quiet --count %d --set inside=%d --to draws.npz", DRAWS, inside);
-    Numbers a = work_read("draws.npz", "a"), b = work_read("draws.npz", "b"), c = work_read("draws.npz", "x");
+    Numbers a = work_read("draws.npz", "h[2]"), b = work_read("draws.npz", "h[1]"), c = work_read("draws.npz", "x");
     uint64_t count[128] = {0};
     for (int r = 0; r < DRAWS; r++) {
       uint32_t k = 0;
