@@ -2,13 +2,13 @@
  *
  * In:  products, one call each.  Out: all of them done, when products_run is back.
  *
- * A product is cut by rows of its result into tasks of about TASK operations, so that a task's rows of C stay in the first caches and
- * what all tasks read, B, is fetched once by each thread.  The cut depends on the sizes alone, and no element is summed up in two
- * tasks, so the threads make no difference.  Little work is not worth waking anyone. */
+ * A product is cut by rows of its result into tasks of TASK operations or more, at most TASKS of them, because each reads all of B.  The
+ * cut depends on the sizes alone, and no element is summed up in two tasks, so the threads make no difference.  Little work is not
+ * worth waking anyone. */
 #include <string.h>
 #include "trainer.h"
 
-enum { PRODUCTS = 128, ROWS = 16, ALONE = 400000 };
+enum { PRODUCTS = 128, ROWS = 16, TASKS = 8, ALONE = 400000 };
 static const double TASK = 4e6;
 
 typedef struct {
@@ -57,10 +57,9 @@ void products_run(Products *p) {
 static void product_add(Products *p, Product x) {
   if (x.m == 0) return;
   if (p->n == PRODUCTS) products_run(p);
-  double row = 2 * (double)x.n * (double)x.k, rows = row > 0 ? TASK / row : (double)x.m;
-  x.rows = rows < ROWS ? ROWS : rows < (double)x.m ? (uint64_t)rows / ROWS * ROWS : x.m;
-  uint64_t tasks = (x.m + x.rows - 1) / x.rows;
-  x.rows = ((x.m + tasks - 1) / tasks + ROWS - 1) / ROWS * ROWS;      /* evenly */
+  double row = 2 * (double)x.n * (double)x.k, tasks = row * (double)x.m / TASK;
+  uint64_t n = tasks < 1 ? 1 : tasks < TASKS ? (uint64_t)tasks : TASKS;
+  x.rows = ((x.m + n - 1) / n + ROWS - 1) / ROWS * ROWS;
   x.first = p->tasks;
   p->tasks += (unsigned)((x.m + x.rows - 1) / x.rows);
   p->work += row * (double)x.m;
