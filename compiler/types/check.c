@@ -183,7 +183,8 @@ static Value const_value(Checker *c, Module *m, const Decl *d, Span at) {
     c->path = NULL;
     v = eval(c, m->scope, d->as.value.value);
     c->path = path;
-    if (v.kind == V_NODE && !is_known(c, v.as.node)) {
+    if (v.kind == V_NODE && is_known(c, v.as.node)) v.as.node = known_number(c, v.as.node);
+    else if (v.kind == V_NODE) {
       tell_not_known(c, diag_at(c->diag, E0303, d->as.value.value->span, "the value of a `const` must be known when compiled"), v.as.node);
       v = v_bad(at);
     }

@@ -54,9 +54,20 @@ Val value_node(Checker *c, Value v) {
 }
 Val eval_node(Checker *c, Scope *s, const Expr *e) { return value_node(c, eval(c, s, e)); }
 
+/* A number computed from constants alone, `sum(l in 3) units[l]`, becomes one. */
+Val known_number(Checker *c, Val v) {
+  const Shape *sh = shape_of(c->g, v);
+  EvalInput in = {0};
+  EvalResult r;
+  char error[256];
+  if (node_of(c->g, v)->op == OP_const || sh->rank || sh->axes || c->g != c->t->graph || !is_known(c, v)) return v;
+  return graph_eval(c->arena, c->g, &v, 1, &in, &r, error) ? graph_const(c->g, r.value[v][0]) : v;
+}
+
 bool want_number(Checker *c, Scope *s, const Expr *e, double *out) {
   Val v = eval_node(c, s, e);
   if (v == NO_VAL) return false;
+  v = known_number(c, v);
   if (node_of(c->g, v)->op != OP_const) {
     const Shape *sh = shape_of(c->g, v);
     DiagItem *i = sh->rank ? diag_mark(diag_at(c->diag, E0302, e->span, "one number is wanted here"), "%s", shape_text(c, sh))

@@ -93,6 +93,7 @@ Val   eval_node      (Checker *c, Scope *s, const Expr *e);                     
 bool  want_size      (Checker *c, Scope *s, const Expr *e, uint32_t *out);        /* a whole number >= 0 known when compiled */
 bool  want_whole     (Checker *c, Scope *s, const Expr *e, int32_t *out);
 bool  want_number    (Checker *c, Scope *s, const Expr *e, double *out);
+Val   known_number   (Checker *c, Val v);
 Val   value_node     (Checker *c, Value v);                                       /* as a tensor; message if it is not one */
 Val   join_op       (Checker *c, OpKind op, Val a, Val b, Span at, Span sa, Span sb);   /* elementwise, shapes checked */
 Val   sum_event      (Checker *c, Val v);
