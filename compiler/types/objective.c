@@ -373,6 +373,8 @@ static bool reads_draws(Checker *c, Val v) {
     const Program *q = c->within.at[i].program;
     for (uint32_t k = 0; k < q->sites.n; k++)
       if (reads_variable(c, v, q->sites.at[k]->name)) return true;
+    for (uint32_t k = 0; k < q->recurrents.n; k++)        /* other steps of its own */
+      if (reads_variable(c, v, q->recurrents.at[k]->variable)) return true;
   }
   return false;
 }
