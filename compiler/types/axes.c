@@ -126,7 +126,7 @@ Value eval_index(Checker *c, Scope *s, const Expr *e) {
   int row = index->n == 1 ? row_variable(c, s, index->at[0].value) : -1;
   switch (v.kind) {
     case V_BAD: return v;
-    case V_FAMILY: return family_member(c, s, v.as.family, base->kind == EX_NAME ? base->as.name : "this family", index, e->span);
+    case V_FAMILY: return family_member(c, s, v.as.family, name_printf("%s", source_words(c, base->span)), index, e->span);
     case V_SITES: {
       if (row >= 0 && !v.row && (v.as.sites.key || program_site(v.as.sites.program, v.as.sites.base))) {
         v.row = 1 + (uint32_t)row, v.span = e->span;

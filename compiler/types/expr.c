@@ -199,6 +199,25 @@ static Value eval_op(Checker *c, Scope *s, const Expr *e) {
   return v_node(join_op(c, op, a, b, e->span, ea->span, eb->span), e->span);
 }
 
+/* p.h, q[m].h; p.g where g[1], g[2] are values of p: a family of those. */
+static Value one_local(Checker *c, Value base, Name name, Span at) {
+  Value local = drawn_value(c, base.as.program, name, at);
+  return base.row && local.kind == V_NODE ? v_node(row_value(c, local.as.node, base.row - 1, at, at), at) : local;
+}
+static Value local_of(Checker *c, Value base, Name name, Span at) {
+  const Program *p = base.as.program;
+  Family *f = NEW(c->arena, Family);
+  for (uint32_t i = 0; i < p->locals.n; i++) {
+    const Local *l = &p->locals.at[i];
+    if (l->base != name || l->key.n == 0) continue;
+    Value v = one_local(c, base, l->name, at);
+    vec_push(c->arena, &f->key, l->key);
+    vec_push(c->arena, &f->value, v);
+    vec_push(c->arena, &f->span, l->span);
+  }
+  return f->key.n ? (Value){.kind = V_FAMILY, .span = at, .as.family = f} : one_local(c, base, name, at);
+}
+
 /* ---- members: module names, programs' sites, arguments of a distribution */
 static Value field_of(Checker *c, Value base, const Expr *e) {
   Name member = e->as.field.member;
@@ -231,11 +250,7 @@ static Value field_of(Checker *c, Value base, const Expr *e) {
       for (uint32_t i = 0; i < base.as.program->sites.n; i++)
         if (base.as.program->sites.at[i]->base == member || program_failed(base.as.program, member))
           return (Value){.kind = V_SITES, .row = base.row, .span = e->span, .as.sites = {base.as.program, member, NULL}};
-      if (base.row) {
-        Value local = drawn_value(c, base.as.program, member, e->span);
-        return local.kind == V_NODE ? v_node(row_value(c, local.as.node, base.row - 1, e->span, e->span), e->span) : local;
-      }
-      return drawn_value(c, base.as.program, member, e->span);
+      return local_of(c, base, member, e->span);
     case V_DIST: return dist_field(c, base.as.dist, member, e->as.field.member_span);
     case V_SITES: {                                     /* p.z.mean: of the model's conditional */
       const DistValue *d = sites_dist(c, base);

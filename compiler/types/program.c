@@ -627,7 +627,7 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
         diag_help(d, c->program->guide ? "rename the value" : "to observe the data, draw it: `%s ~ ...`; else rename the value", name);
       }
       if (c->program && s->program == c->program && v.kind == V_NODE) {
-        Local l = {name, v.as.node, st->as.let.target.span};
+        Local l = {name, v.as.node, st->as.let.target.span, st->as.let.target.name, key};
         vec_push(c->arena, &c->program->locals, l);
       }
       return none;

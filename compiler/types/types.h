@@ -69,7 +69,8 @@ typedef struct {
   Span         span;
 } Site;
 
-typedef struct { Name name; Val value; Span span; } Local;       /* h = ... : what p.h means */
+typedef struct { uint32_t n; int32_t at[4]; } Key;               /* index of a family member */
+typedef struct { Name name; Val value; Span span; Name base; Key key; } Local;       /* h = ... : what p.h means; of g[2], g and 2 */
 typedef struct { int32_t param; Val value; Span span; } StateUpdate;
 /* A value of an ordered plate that is defined by its own earlier (later) steps: see steps.c. */
 typedef struct {

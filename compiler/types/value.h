@@ -9,7 +9,6 @@ typedef struct Scope    Scope;
 typedef struct Builtin  Builtin;
 typedef struct Function Function;
 typedef VEC(Value) Values;
-typedef struct { uint32_t n; int32_t at[4]; } Key;                /* index of a family member */
 typedef struct { VEC(Key) key; VEC(Value) value; VEC(Span) span; } Family;
 
 struct Function {

@@ -384,6 +384,7 @@ START_TEST(fields_are_averaged_over_draws) {
   is_near(eval("field_squared", "").value, 1, 0.05, "(E q.z[2].mean)^2");
   is_near(eval("model_squared", "").value, 1, 0.05, "(E p.x.mean)^2");
   is_near(eval("field_times", "").value, -1.625 - 0.5 * log(2 * M_PI), 0.05, "E q.z[2].mean log p.z[1]");      /* E z^3 = 1.625 */
+  is_exactly(eval("family_local", "").value, 0, "members of a family of values");
   is_near(eval("field_weights", "").value, eval("local_weights", "").value, width->exact, "log mean exp of a field");
 }
 END_TEST
