@@ -398,18 +398,18 @@ Lowered *prob_lower(Prob *p) {
     Program *q = t->programs.at[i];
     if (!q->guide && !model) model = q;
   }
-  for (uint32_t i = 0; i < t->programs.n && model; i++) {    /* the guide that draws the model's latents */
+  for (uint32_t i = 0; i < t->programs.n; i++) {    /* the guide that draws the model's latents; without a model, the first */
     Program *q = t->programs.at[i];
     if (!q->guide || guide) continue;
     bool covers = true;
-    for (uint32_t k = 0; k < model->sites.n; k++) covers &= model->sites.at[k]->observed || program_has(q, model->sites.at[k]->name);
+    for (uint32_t k = 0; model && k < model->sites.n; k++) covers &= model->sites.at[k]->observed || program_has(q, model->sites.at[k]->name);
     if (covers) guide = q;
   }
   const char *no_weight = NULL;
   Entry *shows[4] = {
     model ? show_entry(p, "sample", model, model, false) : NULL,
     guide ? show_entry(p, "encode", guide, guide, false) : NULL,
-    guide ? show_entry(p, "reconstruct", guide, model, true) : NULL,
+    guide && model ? show_entry(p, "reconstruct", guide, model, true) : NULL,
     weight_entry(p, model, guide, &no_weight),
   };
   for (int i = 0; i < 4; i++)

@@ -105,7 +105,18 @@ START_TEST(training_on_the_first_rows_is_training_on_a_file_of_them) {
 }
 END_TEST
 
+START_TEST(a_guide_without_a_model_is_encoded) {
+  put_constant("y", 3, 4);
+  start("guide_alone", _i);
+  work_run("./m encode --data d.npz --quiet --to codes.npz");
+  Numbers mean = work_read("codes.npz", "z.mean");
+  ck_assert_uint_eq(mean.n, 4);
+  for (int i = 0; i < 4; i++) is_exactly(mean.at[i], 6.5, "the mean of z");
+}
+END_TEST
+
 static void add(TCase *t) {
+  tcase_add_loop_test(t, a_guide_without_a_model_is_encoded, 0, WIDTHS);
   tcase_add_loop_test(t, given_latents_are_held_and_others_drawn_as_before, 0, WIDTHS);
   tcase_add_loop_test(t, a_traversal_goes_from_end_to_end_and_holds_the_rest, 0, WIDTHS);
   tcase_add_test(t, what_cannot_be_given_is_told);
