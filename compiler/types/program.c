@@ -618,7 +618,7 @@ static Value run_stmt(Checker *c, Scope *s, const Stmt *st, bool *returned) {
       Value v = eval(c, s, st->as.let.value);
       if (v.kind == V_NODE) steps_defined(c, s, name, v.as.node, NULL, st->as.let.target.span);
       if (v.kind == V_NODE && c->path) graph_label(c->g, v.as.node, name_printf("%s.%s", c->path, name), st->as.let.target.span);
-      define(c, s->program && c->plates != (c->program->axis >= 0 ? plate_with_outer(c, c->program->axis) : 0) ? body_scope(s) : s, &st->as.let.target, &key, v);
+      define(c, s, &st->as.let.target, &key, v);
       const DataVar *hidden = key.n == 0 && c->program && s->program == c->program ? observed_data(c, name) : NULL;
       if (hidden && !program_draws(c->program, name)) {
         DiagItem *d = diag_at(c->diag, W0104, st->as.let.target.span, "`%s` hides the data of the same name", name);
