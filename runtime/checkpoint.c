@@ -131,9 +131,14 @@ void checkpoint_set(const Checkpoint *c, const SviModel *m, double *value, bool 
 void checkpoint_rows(const Checkpoint *c, const SviModel *m, Data *d) {
   for (int i = 0; i < m->nparam; i++) {
     int axis = m->param[i].axis;
-    if (axis < 0 || m->axis[axis].parent >= 0 || d->total[axis] != 0) continue;
+    if (axis < 0 || m->axis[axis].parent >= 0) continue;
     const SviArray *a = svi_safetensors_find(&c->file, m->param[i].name);
-    if (a && a->rank > 0 && a->dim[0] > 0 && a->dim[0] <= UINT32_MAX) d->total[axis] = a->dim[0];
+    uint64_t rows = a && a->rank > 0 && a->dim[0] <= UINT32_MAX ? a->dim[0] : 0;
+    if (d->total[axis] == 0 && rows > 0) d->total[axis] = rows;
+    if (rows > 0 && rows == c->rows && d->total[axis] > rows) {      /* train --rows: the others have no parameters */
+      note("note: `%s` was trained for the first %" PRIu64 " rows: they are looked at, and no others", m->param[i].name, rows);
+      data_first(d, axis, rows);
+    }
   }
   for (int a = 0; a < m->naxis; a++) {
     if (m->axis[a].kind != 0 || m->axis[a].parent < 0 || d->total[a] != 0) continue;

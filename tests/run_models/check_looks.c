@@ -105,6 +105,16 @@ START_TEST(training_on_the_first_rows_is_training_on_a_file_of_them) {
 }
 END_TEST
 
+START_TEST(rows_without_numbers_of_their_own_are_left_out) {
+  put_constant("x", 3, 50);
+  compile("row_numbers", _i);
+  work_run("./m train --data d.npz --rows 20 --quiet");
+  Ran all = work_run("./m eval --data d.npz"), first = work_run("./m eval --data d.npz --rows 20");
+  ck_assert_msg(strstr(all.out, "(20 rows)") && strcmp(all.out, first.out) == 0, "%s and %s", all.out, first.out);
+  ck_assert_msg(strstr(all.err, "`q.m` was trained for the first 20 rows"), "%s", all.err);
+}
+END_TEST
+
 START_TEST(a_guide_without_a_model_is_encoded) {
   put_constant("y", 3, 4);
   start("guide_alone", _i);
@@ -116,6 +126,7 @@ START_TEST(a_guide_without_a_model_is_encoded) {
 END_TEST
 
 static void add(TCase *t) {
+  tcase_add_loop_test(t, rows_without_numbers_of_their_own_are_left_out, 0, WIDTHS);
   tcase_add_loop_test(t, a_guide_without_a_model_is_encoded, 0, WIDTHS);
   tcase_add_loop_test(t, given_latents_are_held_and_others_drawn_as_before, 0, WIDTHS);
   tcase_add_loop_test(t, a_traversal_goes_from_end_to_end_and_holds_the_rest, 0, WIDTHS);
