@@ -50,6 +50,9 @@ report() {
 # shown DIGITS VALUE [SE]: "90.34 ± 0.78", with DIGITS digits after the point
 shown() { awk -v d="$1" -v v="$2" -v s="${3:-null}" 'BEGIN { printf "%.*f", d, v; if (s != "null") printf " ± %.2g", s }'; }
 
+# apart A B: how far one is from the other
+apart() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; print d < 0 ? -d : d }'; }
+
 # expect CLAIM LEFT OPERATOR RIGHT: for checks.  To awk a word is 0 and an empty first term leaves a sign: neither is a figure
 no_figure='nan|inf|null|(^|[(])[ ]*-[ ]'
 expect() {

@@ -103,7 +103,7 @@ static uint64_t stretch_rows(const Run *r, uint64_t rows) {
   uint64_t most = 1;
   for (int i = 0; i < r->entry->nphase; i++) {
     const Layout *l = &r->layout[i];
-    uint64_t full = r->entry->phase[i].axis < 0 ? 0 : (l->each + 1) * l->stretch;
+    uint64_t full = r->entry->phase[i].axis < 0 ? 0 : l->each * l->stretch;
     if (full > most) most = full;
   }
   return most < rows ? most : rows;

@@ -402,7 +402,22 @@ START_TEST(each_plate_is_each_row) {
 }
 END_TEST
 
+/* Gradients of weights by stretches of rows, with the rows of a window standing for others in each, and by any number of threads. */
+START_TEST(stretches_of_rows_make_one_gradient) {
+  enum { MANY = 2300, WIDE = 80 };
+  double *x = calloc(MANY * WIDE, sizeof *x);
+  for (int i = 0; i < MANY * WIDE; i++) x[i] = sin(0.37 * i) + (i / WIDE) % 7 * 0.2;
+  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)"x", .type = SVI_F64, .rank = 2, .dim = {MANY, WIDE}, .bytes = x}, 1);
+  free(x);
+  start("stretches", _i);
+  work_run("./m self-check --data d.npz --rows %d", MANY);
+  Ran one = work_run("./m train --data d.npz --quiet --print-hash --threads 1 --out one");
+  ck_assert_str_eq(work_run("./m train --data d.npz --quiet --print-hash --threads 3 --out three").out, one.out);
+}
+END_TEST
+
 static void add(TCase *t) {
+  tcase_add_loop_test(t, stretches_of_rows_make_one_gradient, 0, WIDTHS);
   tcase_add_loop_test(t, bounds_of_a_linear_gaussian, 0, WIDTHS);
   tcase_add_loop_test(t, the_exact_posterior_has_no_gap, 0, WIDTHS);
   tcase_add_loop_test(t, a_weight_of_one_is_the_bound_itself, 0, WIDTHS);
