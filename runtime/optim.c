@@ -106,17 +106,20 @@ static void rule_correct(Rule *r, uint64_t t) {
 }
 
 #define REAL float
+#define FLAG int32_t
 #define NAME(x) x##_f32
 #define FABS fabsf
 #define SQRT sqrtf
 #define MOST 3.40282347e+38f
 #include "optim_body.h"
 #undef REAL
+#undef FLAG
 #undef NAME
 #undef FABS
 #undef SQRT
 #undef MOST
 #define REAL double
+#define FLAG int64_t
 #define NAME(x) x##_f64
 #define FABS fabs
 #define SQRT sqrt

@@ -1,22 +1,11 @@
-/* The loops of the optimisers.  Included by optim.c once for each width: REAL, NAME, FABS, SQRT, MOST.
+/* The loops of the optimisers.  Included by optim.c once for each width: REAL, FLAG, NAME, FABS, SQRT, MOST.
  *
  * All loops are elementwise with the order of operations written out; built without contraction of a * b + c, every clone
  * gives the same bits. */
 
-/* g[n] = sum of the sources' lanes, times scale.  True when an element was not finite; it is zero then. */
+/* g[n] += x[n] */
 CLONES static void NAME(sum_add)(REAL *restrict g, const REAL *restrict x, uint64_t n) {
   for (uint64_t i = 0; i < n; i++) g[i] += x[i];
-}
-
-/* from may be g */
-CLONES static int NAME(sum_clean)(REAL *g, const REAL *from, REAL scale, uint64_t n) {
-  int bad = 0;
-  for (uint64_t i = 0; i < n; i++) {
-    int fine = FABS(from[i]) <= MOST;
-    bad |= !fine;
-    g[i] = fine ? from[i] * scale : (REAL)0;
-  }
-  return bad;
 }
 
 /* Where the sum is: in g, or where it was when there is but one. */
@@ -36,54 +25,67 @@ static const REAL *NAME(sum_lanes)(const Optim *o, const Segment *s, uint64_t fi
   return g;
 }
 
-/* x <- x - lr direction(m, v, g) after m, v <- moments(m, v, g); undo: only x <- x + lr direction(m, v, g). */
-CLONES static void NAME(update)(const Rule *r, uint64_t n, REAL *restrict x, REAL *restrict m, REAL *restrict v, const REAL *restrict g) {
+/* x <- x - lr direction(m, v, g) after m, v <- moments(m, v, g); undo: only x <- x + lr direction(m, v, g).  g is from, times scale, and 0
+ * where it is not finite; returns whether that was so anywhere.  The product is taken in any case, and the flag is as wide as a real, so
+ * that these loops are vectors. */
+CLONES static bool NAME(update)(const Rule *r, uint64_t n, REAL *restrict x, REAL *restrict m, REAL *restrict v, const REAL *restrict from) {
   const REAL b1 = (REAL)r->beta1, b2 = (REAL)r->beta2, a1 = (REAL)(1 - r->beta1), a2 = (REAL)(1 - r->beta2), eps = (REAL)r->eps;
   const REAL mu = (REAL)r->momentum, lr = (REAL)(r->undo ? -r->lr : r->lr), lr1 = (REAL)((r->undo ? -r->lr : r->lr) * r->correct1);
-  const REAL c2 = (REAL)r->correct2, shrink = (REAL)(1 - r->lr * r->decay);
+  const REAL c2 = (REAL)r->correct2, shrink = (REAL)(1 - r->lr * r->decay), scale = (REAL)r->scale;
   const bool move = !r->undo;
+  FLAG bad = 0;
   if (r->decay != 0 && move) for (uint64_t i = 0; i < n; i++) x[i] *= shrink;
+#define EACH for (uint64_t i = 0; i < n; i++)
+#define G    const REAL product = from[i] * scale; const bool fine = FABS(from[i]) <= MOST; const REAL g = fine ? product : (REAL)0; bad |= !fine
   switch (r->kind) {
   case SVI_ADAM:       /* Kingma and Ba 2015 */
-    if (move) for (uint64_t i = 0; i < n; i++) {
-      REAL mi = m[i] = b1 * m[i] + a1 * g[i], vi = v[i] = b2 * v[i] + a2 * (g[i] * g[i]);
+    if (move) EACH {
+      G;
+      REAL mi = m[i] = b1 * m[i] + a1 * g, vi = v[i] = b2 * v[i] + a2 * (g * g);
       x[i] -= lr1 * mi / (SQRT(vi * c2) + eps);
-    } else for (uint64_t i = 0; i < n; i++) x[i] -= lr1 * m[i] / (SQRT(v[i] * c2) + eps);
+    } else EACH x[i] -= lr1 * m[i] / (SQRT(v[i] * c2) + eps);
     break;
   case SVI_ADAMAX:     /* the same, section 7.1 */
-    for (uint64_t i = 0; i < n; i++) {
+    EACH {
+      G;
       if (move) {
-        m[i] = b1 * m[i] + a1 * g[i];
-        REAL old = b2 * v[i], now = FABS(g[i]);
+        m[i] = b1 * m[i] + a1 * g;
+        REAL old = b2 * v[i], now = FABS(g);
         v[i] = old > now ? old : now;
       }
       x[i] -= lr1 * m[i] / (v[i] + eps);
     }
     break;
   case SVI_SGD:
-    for (uint64_t i = 0; i < n; i++) {
-      if (move) m[i] = mu * m[i] + g[i];
+    EACH {
+      G;
+      if (move) m[i] = mu * m[i] + g;
       x[i] -= lr * m[i];
     }
     break;
   case SVI_RMSPROP:    /* m is the momentum of the scaled gradient */
-    for (uint64_t i = 0; i < n; i++) {
+    EACH {
+      G;
       if (move) {
-        v[i] = b2 * v[i] + a2 * (g[i] * g[i]);
-        m[i] = mu * m[i] + g[i] / (SQRT(v[i]) + eps);
+        v[i] = b2 * v[i] + a2 * (g * g);
+        m[i] = mu * m[i] + g / (SQRT(v[i]) + eps);
       }
       x[i] -= lr * m[i];
     }
     break;
   case SVI_ADAGRAD:
-    for (uint64_t i = 0; i < n; i++) {
-      if (move) v[i] += g[i] * g[i];
-      x[i] -= lr * g[i] / (SQRT(v[i]) + eps);
+    EACH {
+      G;
+      if (move) v[i] += g * g;
+      x[i] -= lr * g / (SQRT(v[i]) + eps);
     }
     break;
   case SVI_LBFGS: break;      /* not elementwise: lbfgs.c */
   }
+#undef EACH
+#undef G
   if (r->decay != 0 && !move) for (uint64_t i = 0; i < n; i++) x[i] /= shrink;
+  return bad;
 }
 
 CLONES static void NAME(average)(REAL keep, uint64_t n, REAL *restrict average, const REAL *restrict x) {
@@ -94,11 +96,10 @@ static void NAME(optim_range)(Optim *o, const Task *t) {
   REAL g[SUM];
   REAL *x = (REAL *)o->params->value + t->segment->param, *m = (REAL *)o->state->m.value + t->segment->param;
   REAL *v = (REAL *)o->state->v.value + t->segment->param;
-  int bad = 0;
+  bool bad = false;
   for (uint64_t i = t->first; i < t->first + t->n; i += SUM) {
     uint64_t n = t->first + t->n - i < SUM ? t->first + t->n - i : SUM;
-    bad |= NAME(sum_clean)(g, NAME(sum_lanes)(o, t->segment, i, n, g), (REAL)o->rule.scale, n);
-    NAME(update)(&o->rule, n, x + i, m + i, v + i, g);
+    bad |= NAME(update)(&o->rule, n, x + i, m + i, v + i, NAME(sum_lanes)(o, t->segment, i, n, g));
     if (o->state->averaging && !o->rule.undo)
       NAME(average)((REAL)o->rule.keep, n, (REAL *)o->state->average.value + t->segment->param + i, x + i);
   }
@@ -113,8 +114,7 @@ static bool NAME(is_zero)(const REAL *g, uint64_t n) {
 static void NAME(optim_rows)(Optim *o, RowParam q, uint64_t first, uint64_t rows) {
   uint64_t size = o->model->param[q.param].size, all;
   const REAL *grad = run_out(o->run, q.out, &all);
-  REAL g[SUM];
-  int bad = 0;
+  bool bad = false;
   for (uint64_t r = first; r < first + rows; r++) {
     if (q.all_rows && NAME(is_zero)(grad + r * size, size)) continue;
     uint64_t at = row_index(o, q.param, r);
@@ -122,13 +122,9 @@ static void NAME(optim_rows)(Optim *o, RowParam q, uint64_t first, uint64_t rows
     Rule rule = o->rule;
     if (!rule.undo && *count < UINT32_MAX) ++*count;
     rule_correct(&rule, *count);
-    for (uint64_t i = 0; i < size; i += SUM) {
-      uint64_t n = size - i < SUM ? size - i : SUM, e = at * size + i;
-      bad |= NAME(sum_clean)(g, grad + r * size + i, (REAL)rule.scale, n);
-      REAL *x = (REAL *)o->params->row[q.param] + e;
-      NAME(update)(&rule, n, x, (REAL *)o->state->m.row[q.param] + e, (REAL *)o->state->v.row[q.param] + e, g);
-      if (o->state->averaging && !rule.undo) NAME(average)((REAL)rule.keep, n, (REAL *)o->state->average.row[q.param] + e, x);
-    }
+    REAL *x = (REAL *)o->params->row[q.param] + at * size;
+    bad |= NAME(update)(&rule, size, x, (REAL *)o->state->m.row[q.param] + at * size, (REAL *)o->state->v.row[q.param] + at * size, grad + r * size);
+    if (o->state->averaging && !rule.undo) NAME(average)((REAL)rule.keep, size, (REAL *)o->state->average.row[q.param] + at * size, x);
   }
   if (bad) atomic_store(&o->bad, true);
 }
