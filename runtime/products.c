@@ -2,13 +2,13 @@
  *
  * In:  products, one call each.  Out: all of them done, when products_run is back.
  *
- * A product is cut by rows of its result into tasks of TASK operations or more, at most TASKS of them, because each reads all of B.  The
- * cut depends on the sizes alone, and no element is summed up in two tasks, so the threads make no difference.  Little work is not
- * worth waking anyone. */
+ * A product is cut into tasks of TASK operations or more, at most TASKS of them, because each reads all of one operand: by rows of its
+ * result, where it reads all of B, or by columns, where it reads all of A, whichever is the smaller.  The cut depends on the sizes
+ * alone, and no element is summed up in two tasks, so the threads make no difference.  Little work is not worth waking anyone. */
 #include <string.h>
 #include "trainer.h"
 
-enum { PRODUCTS = 128, ROWS = 16, TASKS = 8, ALONE = 400000 };
+enum { PRODUCTS = 128, ROWS = 16, COLUMNS = 48, TASKS = 8, ALONE = 400000 };
 static const double TASK = 4e6;
 
 typedef struct {
@@ -16,7 +16,8 @@ typedef struct {
   bool     bits, ta, tb, add;
   uint64_t m, n, k, lda, ldb, ldc;
   const void *a, *b; void *c;
-  uint64_t rows; unsigned first;          /* of a task; its first task */
+  bool columns;                           /* that is what tasks are cut by */
+  uint64_t each; unsigned first;          /* rows or columns of a task; its first task */
 } Product;
 
 struct Products { Pool *pool; uint32_t real_bytes; unsigned n, tasks; double work; Product at[PRODUCTS]; };
@@ -43,8 +44,8 @@ static void product_task(void *context, unsigned task, unsigned thread) {
   unsigned i = p->n - 1;
   while (p->at[i].first > task) i--;
   const Product *x = &p->at[i];
-  uint64_t first = (task - x->first) * x->rows, rows = x->m - first < x->rows ? x->m - first : x->rows;
-  if (p->real_bytes == 8) product_rows_f64(x, first, rows); else product_rows_f32(x, first, rows);
+  uint64_t first = (task - x->first) * x->each, all = x->columns ? x->n : x->m, count = all - first < x->each ? all - first : x->each;
+  if (p->real_bytes == 8) product_part_f64(x, first, count); else product_part_f32(x, first, count);
 }
 
 void products_run(Products *p) {
@@ -57,12 +58,15 @@ void products_run(Products *p) {
 static void product_add(Products *p, Product x) {
   if (x.m == 0) return;
   if (p->n == PRODUCTS) products_run(p);
-  double row = 2 * (double)x.n * (double)x.k, tasks = row * (double)x.m / TASK;
+  double work = 2 * (double)x.m * (double)x.n * (double)x.k, tasks = work / TASK;
   uint64_t n = tasks < 1 ? 1 : tasks < TASKS ? (uint64_t)tasks : TASKS;
-  x.rows = ((x.m + n - 1) / n + ROWS - 1) / ROWS * ROWS;
+  x.columns = x.n > x.m && !x.triangle && !x.bits;
+  uint64_t all = x.columns ? x.n : x.m, unit = x.columns ? COLUMNS : ROWS;
+  x.each = ((all + n - 1) / n + (x.columns ? unit / 2 : unit - 1)) / unit * unit;
+  if (x.each < unit) x.each = unit;
   x.first = p->tasks;
-  p->tasks += (unsigned)((x.m + x.rows - 1) / x.rows);
-  p->work += row * (double)x.m;
+  p->tasks += (unsigned)((all + x.each - 1) / x.each);
+  p->work += work;
   p->at[p->n++] = x;
 }
 

@@ -13,6 +13,8 @@
 #endif
 /* rows of B between two visits to C; of A, whose ones are listed at once */
 enum { DEPTH = 256, BITS = 1024 };
+/* blocks of ROWS of a transposed A that are packed together; blocks that make good for packing B; panels that make good for packing A */
+enum { GROUP = 128 / ROWS, MANY_BLOCKS = 64 / ROWS, MANY_PANELS = 5 };
 #define JOIN_(a, b) a##b
 #define JOIN(a, b)  JOIN_(a, b)
 
