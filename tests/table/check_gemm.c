@@ -51,7 +51,7 @@ END_TEST
 START_TEST(long_sums_and_wide_rows) {
   const GemmKernels *k = gemm_kernels_at((unsigned)_i);
   if (!k) return;
-  static const uint64_t shape[][3] = {{3, 5, 0}, {0, 5, 3}, {3, 0, 5}, {9, 200, 784}, {784, 20, 66}, {5, 300, 257}, {2, 17, 1100}, {70, 3, 600}};
+  static const uint64_t shape[][3] = {{3, 5, 0}, {0, 5, 3}, {3, 0, 5}, {9, 200, 784}, {784, 20, 66}, {5, 300, 257}, {2, 17, 1100}, {70, 3, 600}, {300, 230, 300}};
   uint32_t seed = 2;
   for (size_t s = 0; s < sizeof shape / sizeof *shape; s++)
     for (unsigned how = 0; how < 8; how++) {
