@@ -648,9 +648,9 @@ static Value call_net(Checker *c, Scope *s, const Function *f, Args args, Value 
   const Decl *d = f->decl;
   if (is_endless(c, d)) return v_bad(at);
   if (!c->path && !f->path) {
-    DiagItem *i = diag_at(c->diag, E0404, at, "a net cannot be called here: `%s` makes parameters", d->name);
+    DiagItem *i = diag_at(c->diag, E0404, at, "a net cannot be called here: parameters of `%s` would belong to no program", d->name);
     diag_label(i, d->name_span, "a net");
-    diag_help(i, "call it in a program; for one set of parameters used in many places, declare an instance: `net f = %s(...)`", d->name);
+    diag_help(i, "call it in a program; for one set of parameters used in many places, declare an instance: `net f = %s(...)`; what has no parameters can be a `fun`", d->name);
     return v_bad(at);
   }
   Scope *inner = scope_new(c, NULL, f->module);
