@@ -57,18 +57,19 @@ static NAME(Tile) *const NAME(tiles)[ROWS][VECTORS] = {
 #endif
 };
 
-/* blocks [first, end) of the m columns of a[kd][lda], each as out[p][its columns], one behind the other */
-static void NAME(pack_blocks)(uint64_t first, uint64_t end, uint64_t blocks, uint64_t m, uint64_t kd, const REAL *a, uint64_t lda, REAL *out) {
+/* Blocks of columns of a[kd][lda], `wide` of base + 1, then of base: each as out[p][its columns], one behind the other. */
+static void NAME(pack_blocks)(uint64_t blocks, uint64_t wide, uint64_t base, uint64_t kd, const REAL *a, uint64_t lda, REAL *out) {
   enum { TOGETHER = 8 };                                  /* rows, so that lines of what is written are full */
-  uint64_t start[GROUP + 1];
-  for (uint64_t r = first; r <= end; r++) start[r - first] = m * r / blocks;
-  for (uint64_t p0 = 0; p0 < kd; p0 += TOGETHER)
-    for (uint64_t r = 0; r < end - first; r++) {
-      uint64_t i = start[r], mr = start[r + 1] - i, p1 = p0 + TOGETHER < kd ? p0 + TOGETHER : kd;
-      REAL *to = out + (i - start[0]) * kd;
+  for (uint64_t p0 = 0; p0 < kd; p0 += TOGETHER) {
+    uint64_t p1 = p0 + TOGETHER < kd ? p0 + TOGETHER : kd, i = 0;
+    for (uint64_t r = 0; r < blocks; r++) {
+      uint64_t mr = base + (r < wide);
+      REAL *to = out + i * kd;
       if (mr == ROWS) for (uint64_t p = p0; p < p1; p++) memcpy(to + p * ROWS, a + p * lda + i, ROWS * sizeof *a);
       else for (uint64_t p = p0; p < p1; p++) for (uint64_t q = 0; q < mr; q++) to[p * mr + q] = a[p * lda + i + q];
+      i += mr;
     }
+  }
 }
 
 /* out[p][VECTORS * LANES] = the panel b[kd][nv vectors, the last of `last` columns] */
@@ -79,32 +80,35 @@ static void NAME(pack_panel)(uint64_t kd, uint64_t nv, uint64_t last, const REAL
   }
 }
 
+/* Rows and vectors are cut evenly, into blocks and panels that differ by one at most: narrow tiles wait for their loads. */
 static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
   static _Thread_local REAL packed[DEPTH * VECTORS * LANES] __attribute__((aligned(64))), packed_a[DEPTH * GROUP * ROWS] __attribute__((aligned(64)));
-  uint64_t depths = (k + DEPTH - 1) / DEPTH, blocks = (m + ROWS - 1) / ROWS;
-  uint64_t vectors = (n + LANES - 1) / LANES, panels = (vectors + VECTORS - 1) / VECTORS;
-  bool pack_a = ta && panels >= MANY_PANELS;
-  uint64_t group = pack_a && blocks > GROUP ? GROUP : blocks, si = ta ? 1 : lda;
   if (k == 0 && !add) for (uint64_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
-  for (uint64_t d = 0; d < depths; d++) {
-    uint64_t p = k * d / depths, kd = k * (d + 1) / depths - p;
-    for (uint64_t g = 0; g < blocks; g += group) {
-      uint64_t end = g + group < blocks ? g + group : blocks, begin = m * g / blocks;
-      if (pack_a) NAME(pack_blocks)(g, end, blocks, m, kd, a + p * lda, lda, packed_a);
-      for (uint64_t s = 0; s < panels; s++) {             /* evenly: narrow tiles wait for their loads */
-        uint64_t v = vectors * s / panels, nv = vectors * (s + 1) / panels - v, j = v * LANES;
+  if (m == 0 || n == 0) return;
+  uint64_t depths = (k + DEPTH - 1) / DEPTH, blocks = (m + ROWS - 1) / ROWS, base = m / blocks, wide = m - base * blocks;
+  uint64_t vectors = (n + LANES - 1) / LANES, panels = (vectors + VECTORS - 1) / VECTORS, thin = vectors / panels, thick = vectors - thin * panels;
+  bool pack_a = ta && panels >= MANY_PANELS;
+  uint64_t group = pack_a && blocks > GROUP ? GROUP : blocks, si = ta ? 1 : lda, sp = ta ? lda : 1;
+  for (uint64_t d = 0, p = 0, kd; d < depths; d++, p += kd) {
+    kd = k * (d + 1) / depths - p;
+    for (uint64_t g = 0, begin = 0; g < blocks; g += group) {
+      uint64_t many = g + group < blocks ? group : blocks - g, more = wide > g ? wide - g : 0;
+      bool pack_b = tb || many >= MANY_BLOCKS;
+      if (pack_a) NAME(pack_blocks)(many, more, base, kd, a + p * lda + begin, lda, packed_a);
+      for (uint64_t s = 0, j = 0, nv; s < panels; s++, j += nv * LANES) {
+        nv = thin + (s < thick);
         uint64_t columns = j + nv * LANES < n ? nv * LANES : n - j, last = columns - (nv - 1) * LANES;
-        bool pack_b = tb || end - g >= MANY_BLOCKS;
         const REAL *panel = pack_b ? packed : b + p * ldb + j;
         uint64_t ldp = pack_b ? VECTORS * LANES : ldb;
         if (tb) NAME(transpose)(b + j * ldb + p, ldb, packed, VECTORS * LANES, columns, kd);
         else if (pack_b) NAME(pack_panel)(kd, nv, last, b + p * ldb + j, ldb, packed);
-        for (uint64_t r = g; r < end; r++) {
-          uint64_t i = m * r / blocks, mr = m * (r + 1) / blocks - i;
-          const REAL *rows = pack_a ? packed_a + (i - begin) * kd : a + i * si + p * (ta ? lda : 1);
-          NAME(tiles)[mr - 1][nv - 1](kd, rows, si, pack_a ? mr : ta ? lda : 1, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
+        for (uint64_t r = 0, i = begin, mr; r < many; r++, i += mr) {
+          mr = base + (r < more);
+          if (pack_a) NAME(tiles)[mr - 1][nv - 1](kd, packed_a + (i - begin) * kd, 1, mr, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
+          else        NAME(tiles)[mr - 1][nv - 1](kd, a + i * si + p * sp, si, sp, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
         }
       }
+      begin += many * base + (more < many ? more : many);
     }
   }
 }
