@@ -22,9 +22,9 @@
 INLINE VECTOR NAME(load)(const REAL *p) { return *(const NAME(U) *)p; }
 INLINE void   NAME(store)(REAL *p, VECTOR v) { *(NAME(U) *)p = v; }
 
-/* ---- a tile: mr rows, nv vectors, the last of them of `last` columns */
+/* ---- a tile: mr rows, nv vectors, the last of them of `last` columns; of B it can be loaded `whole`, what lies behind is not stored */
 #define TILE_ARGUMENTS uint64_t k, const REAL *a, uint64_t si, uint64_t sp, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc, uint64_t last
-INLINE void NAME(tile)(const unsigned mr, const unsigned nv, TILE_ARGUMENTS) {
+INLINE void NAME(tile)(const unsigned mr, const unsigned nv, const bool whole, TILE_ARGUMENTS) {
   VECTOR acc[ROWS][VECTORS];
   UNROLLED for (unsigned i = 0; i < mr; i++)
     UNROLLED for (unsigned j = 0; j < nv; j++)
@@ -32,7 +32,7 @@ INLINE void NAME(tile)(const unsigned mr, const unsigned nv, TILE_ARGUMENTS) {
   for (uint64_t p = 0; p < k; p++, a += sp, b += ldb) {
     VECTOR y[VECTORS];
     UNROLLED for (unsigned j = 0; j + 1 < nv; j++) y[j] = NAME(load)(b + j * LANES);
-    y[nv - 1] = NAME(part_load)(b + (nv - 1) * LANES, last);
+    y[nv - 1] = whole ? NAME(load)(b + (nv - 1) * LANES) : NAME(part_load)(b + (nv - 1) * LANES, last);
     UNROLLED for (unsigned i = 0; i < mr; i++)
       UNROLLED for (unsigned j = 0; j < nv; j++) acc[i][j] += a[i * si] * y[j];
   }
@@ -42,8 +42,12 @@ INLINE void NAME(tile)(const unsigned mr, const unsigned nv, TILE_ARGUMENTS) {
   }
 }
 
-typedef void NAME(Tile)(TILE_ARGUMENTS);
-#define TILE(mr, nv) static void NAME(tile_##mr##_##nv)(TILE_ARGUMENTS) { NAME(tile)(mr, nv, k, a, si, sp, b, ldb, add, c, ldc, last); }
+typedef void NAME(Tile)(bool whole, TILE_ARGUMENTS);
+#define TILE(mr, nv)                                                                                  \
+  static void NAME(tile_##mr##_##nv)(bool whole, TILE_ARGUMENTS) {                                    \
+    if (whole) NAME(tile)(mr, nv, true, k, a, si, sp, b, ldb, add, c, ldc, last);                     \
+    else       NAME(tile)(mr, nv, false, k, a, si, sp, b, ldb, add, c, ldc, last);                    \
+  }
 #define TILES_OF(mr) TILE(mr, 1) TILE(mr, 2) TILE(mr, 3)
 #define TILES_ROW(mr) {NAME(tile_##mr##_1), NAME(tile_##mr##_2), NAME(tile_##mr##_3)}
 TILES_OF(1) TILES_OF(2) TILES_OF(3) TILES_OF(4)
@@ -100,12 +104,13 @@ static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, co
         uint64_t columns = j + nv * LANES < n ? nv * LANES : n - j, last = columns - (nv - 1) * LANES;
         const REAL *panel = pack_b ? packed : b + p * ldb + j;
         uint64_t ldp = pack_b ? VECTORS * LANES : ldb;
+        bool whole = pack_b || last == LANES;
         if (tb) NAME(transpose)(b + j * ldb + p, ldb, packed, VECTORS * LANES, columns, kd);
         else if (pack_b) NAME(pack_panel)(kd, nv, last, b + p * ldb + j, ldb, packed);
         for (uint64_t r = 0, i = begin, mr; r < many; r++, i += mr) {
           mr = base + (r < more);
-          if (pack_a) NAME(tiles)[mr - 1][nv - 1](kd, packed_a + (i - begin) * kd, 1, mr, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
-          else        NAME(tiles)[mr - 1][nv - 1](kd, a + i * si + p * sp, si, sp, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
+          if (pack_a) NAME(tiles)[mr - 1][nv - 1](whole, kd, packed_a + (i - begin) * kd, 1, mr, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
+          else        NAME(tiles)[mr - 1][nv - 1](whole, kd, a + i * si + p * sp, si, sp, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
         }
       }
       begin += many * base + (more < many ? more : many);
