@@ -2,9 +2,10 @@
  *
  * In:  products, one call each.  Out: all of them done, when products_run is back.
  *
- * A product is cut into tasks of TASK operations or more, at most TASKS of them, because each reads all of one operand: by rows of its
- * result, where it reads all of B, or by columns, where it reads all of A, whichever is the smaller.  The cut depends on the sizes
- * alone, and no element is summed up in two tasks, so the threads make no difference.  Little work is not worth waking anyone. */
+ * A product is cut into tasks of TASK operations or more, about TASKS of them at most, because each reads all of one operand: by rows of
+ * its result, where it reads all of B, or by columns, where it reads all of A, whichever is the smaller.  Bits and triangles are made row by
+ * row, and cut so.  The cut depends on the sizes alone, and no element is summed up in two tasks, so the threads make no difference.
+ * Little work is not worth waking anyone. */
 #include <string.h>
 #include "trainer.h"
 
