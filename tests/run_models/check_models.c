@@ -416,7 +416,26 @@ START_TEST(stretches_of_rows_make_one_gradient) {
 }
 END_TEST
 
+/* Batch normalisation trains to the parameters of the formula it stands for. */
+START_TEST(batch_normalisation_is_its_formula) {
+  enum { MANY = 200, WIDE = 80 };
+  double *x = calloc(MANY * WIDE, sizeof *x);
+  for (int i = 0; i < MANY * WIDE; i++) x[i] = sin(0.37 * i) + (i / WIDE) % 7 * 0.2;
+  data_put("d.npz", &(SviArray){.name = (char *)(uintptr_t)"x", .type = SVI_F64, .rank = 2, .dim = {MANY, WIDE}, .bytes = x}, 1);
+  free(x);
+  work_compile("normalised", "library", "--precision f64");
+  work_compile("normalised", "plain", "--precision f64 -D plain=1");
+  work_run("./library train --data d.npz --quiet --seed 1 --out library-run");
+  work_run("./plain train --data d.npz --quiet --seed 1 --out plain-run");
+  Numbers a = work_read("library-run/last.safetensors", "q.linear.W"), b = work_read("plain-run/last.safetensors", "q.linear.W");
+  ck_assert_uint_eq(a.n, 80 * 16);
+  ck_assert_uint_eq(b.n, a.n);
+  for (uint64_t i = 0; i < a.n; i++) ck_assert_double_eq_tol(a.at[i], b.at[i], 1e-9);
+}
+END_TEST
+
 static void add(TCase *t) {
+  tcase_add_test(t, batch_normalisation_is_its_formula);
   tcase_add_loop_test(t, stretches_of_rows_make_one_gradient, 0, WIDTHS);
   tcase_add_loop_test(t, bounds_of_a_linear_gaussian, 0, WIDTHS);
   tcase_add_loop_test(t, the_exact_posterior_has_no_gap, 0, WIDTHS);
