@@ -99,7 +99,9 @@ static void describe_rows(Lower *l, SviEntry *out) {
     SviRows r = rows_of(l, label ? label : "", x->shape), none = {0};
     r.window = x->window;
     while (kept.n <= x->offset) vec_push(l->arena, &kept, none);
-    if (!kept.at[x->offset].name) kept.at[x->offset] = r;         /* else of the same size: another value's, or another shape of it */
+    SviRows *place = &kept.at[x->offset];                         /* of one value after another */
+    if (!place->name) *place = r;
+    else if (r.size > place->size) place->size = r.size;
   }
   out->batch = kept.at, out->nbatch = (int32_t)kept.n;
 }

@@ -253,7 +253,8 @@ static void place_gradients(Lower *l, bool *placed, uint64_t *top) {
   }
 }
 
-/* Buffers kept for the batch: one may have the place of another of its shape that no phase reads any more. */
+/* Buffers kept for the batch: one may have the place of others over the same rows that no phase reads any more.  A place is as large
+ * as the largest that has it. */
 static void see_phase(const Plan *p, Buf b, uint32_t phase, uint32_t *first, uint32_t *last) {
   Buf s = storage(p->l, b);
   if (first[s] > phase) first[s] = phase;
@@ -269,7 +270,8 @@ static bool is_window(const LoopProgram *prog, uint32_t first, uint32_t last) {
 static void place_batch(Plan *p) {
   const LoopProgram *prog = p->l->p;
   uint32_t *first = arena_alloc(p->l->arena, (p->n + 1) * sizeof *first), *last = arena_alloc(p->l->arena, (p->n + 1) * sizeof *last);
-  Buf *holds = arena_alloc(p->l->arena, (p->n + 1) * sizeof *holds);      /* by place: the last buffer that has it */
+  typedef struct { Buf holds; uint64_t size; } Place;      /* the last buffer that has it */
+  Place *place = arena_alloc(p->l->arena, (p->n + 1) * sizeof *place);
   uint32_t places = 0;
   for (Buf b = 0; b < p->n; b++) first[b] = UINT32_MAX;
   for (uint32_t k = 0; k < prog->phases.n; k++) {
@@ -289,14 +291,18 @@ static void place_batch(Plan *p) {
       Buffer *x = &p->l->p->buffers.at[b];
       if (x->kind != BUF_BATCH || p->l->alias.at[b] != NO_BUF || first[b] != (k < prog->phases.n ? k : UINT32_MAX)) continue;
       x->window = is_window(prog, first[b], last[b]);
-      uint32_t s = 0;
-      for (; s < places; s++) {
-        const Buffer *y = &p->l->p->buffers.at[holds[s]];
-        if (y->shape == x->shape && y->window == x->window && last[holds[s]] < first[b]) break;
+      uint64_t size = elements(p->l, x->shape), least = size;
+      uint32_t best = places;                              /* what has to grow least, then the smallest */
+      for (uint32_t s = 0; s < places; s++) {
+        const Buffer *y = &p->l->p->buffers.at[place[s].holds];
+        if (run_axes(p->l, y->shape->axes) != run_axes(p->l, x->shape->axes) || y->window != x->window || last[place[s].holds] >= first[b]) continue;
+        uint64_t more = size > place[s].size ? size - place[s].size : 0;
+        if (more < least || (more == least && best < places && place[s].size < place[best].size)) best = s, least = more;
       }
-      if (s == places) places++;
-      holds[s] = b;
-      x->offset = s;
+      if (best == places) place[places++].size = 0;
+      if (size > place[best].size) place[best].size = size;
+      place[best].holds = b;
+      x->offset = best;
     }
   }
 }
