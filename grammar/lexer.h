@@ -17,6 +17,7 @@ typedef struct {
   Build      *build;
   const char *cursor, *limit;                    /* re2c's */
   Token       last, before;                      /* handed out last, and the one before it */
+  int         scanned;                           /* kind of what was read last */
   Token       queue[MOST_QUEUED];                /* decided on, not handed out yet */
   unsigned    queue_from, queue_to;
   Open        open[DEEPEST_BRACKETS];

@@ -87,12 +87,12 @@ static int stray(Lexer *l, const char *from) {
   return 0;
 }
 
-/* The unit that the word here means, and its size; or NULL. */
-static const char *unit_of(const char *c, size_t *size) {
+/* The unit that the word here means, or NULL. */
+static const char *unit_of(const char *c) {
   static const char *const words[] = {"epochs", "epoch", "steps", "step"};
   for (size_t i = 0; i < LEN(words); i++) {
-    *size = strlen(words[i]);
-    if (strncmp(c, words[i], *size) == 0 && !goes_on(c + *size)) return words[i / 2 * 2];
+    size_t size = strlen(words[i]);
+    if (strncmp(c, words[i], size) == 0 && !goes_on(c + size)) return words[i / 2 * 2];
   }
   return NULL;
 }
@@ -107,12 +107,6 @@ static Token number(Lexer *l, const char *from) {
   t.number.whole = strspn(text, "0123456789") == size;
   if (t.number.value > 1.7976931348623157e308) complain(l, E0103, from, "this number is larger than any double");
   else if (t.number.whole && t.number.value > 9007199254740992.0) complain(l, E0103, from, "this whole number is larger than 2^53");
-  /* a unit, unless the word is a setting of its own: `batch: 5 epochs: 3` */
-  const char *c = l->cursor + strspn(l->cursor, " \t"), *unit = c > l->cursor ? unit_of(c, &size) : NULL;
-  if (unit && *past_blanks(c + size) != ':') {
-    t.number.unit = name_of(unit);
-    l->cursor = c + size;
-  }
   t.span = span_from(l, from);
   return t;
 }
@@ -122,12 +116,11 @@ static Token number_in_name(Lexer *l, const char *from) {
   const char *end = l->cursor;
   size_t digits = strspn(from, "0123456789.");
   const char *tail = from + digits;
-  size_t unused;
   DiagItem *i = complain(l, E0103, from, "a number runs into a name");
   if (*tail == '_') diag_help(i, "digits are written without separators");
-  else if (unit_of(tail, &unused)) diag_help(i, "put a blank before the unit: `%.*s %.*s`", (int)digits, from, (int)(end - tail), tail);
+  else if (unit_of(tail)) diag_help(i, "put a blank before the unit: `%.*s %.*s`", (int)digits, from, (int)(end - tail), tail);
   else diag_help(i, "for a product write `%.*s * %.*s`", (int)digits, from, (int)(end - tail), tail);
-  return (Token){.kind = TOK_NUMBER, .span = span_from(l, from), .number = {strtod(from, NULL), NULL, false}};
+  return (Token){.kind = TOK_NUMBER, .span = span_from(l, from), .number = {strtod(from, NULL), false}};
 }
 
 static const char *line_end(const Lexer *l, const char *c) {
@@ -184,13 +177,13 @@ static Token scan(Lexer *l) {
     digit+ "." / [^.0-9]     {
       l->cursor = from + strspn(from, "0123456789") + 1;
       complain(l, E0103, from, "a number has digits on both sides of the point");
-      Token t = {.kind = TOK_NUMBER, .span = span_from(l, from), .number = {strtod(from, NULL), NULL, false}};
+      Token t = {.kind = TOK_NUMBER, .span = span_from(l, from), .number = {strtod(from, NULL), false}};
       return t;
     }
     "." digit+ ([eE] [+-]? digit+)?  {
       DiagItem *i = complain(l, E0103, from, "a number has digits on both sides of the point");
       diag_fix(i, (Span){offset_of(l, from), offset_of(l, from)}, "0", "write `0%.*s`", (int)(l->cursor - from), from);
-      Token t = {.kind = TOK_NUMBER, .span = span_from(l, from), .number = {strtod(from, NULL), NULL, false}};
+      Token t = {.kind = TOK_NUMBER, .span = span_from(l, from), .number = {strtod(from, NULL), false}};
       return t;
     }
 
@@ -476,9 +469,17 @@ static void file_ended(Lexer *l, Token t) {
   enqueue(l, t);
 }
 
+/* A unit stands behind an amount on its line, unless the word is a setting of its own: `batch: 5 epochs: 3`. */
+static void see_unit(Lexer *l, Token *t) {
+  const char *unit = t->kind == TOK_NAME || t->kind == TOK_STEP ? unit_of(t->name) : NULL;
+  bool amount = l->scanned == TOK_NUMBER || l->scanned == TOK_NAME || l->scanned == TOK_RPAREN || l->scanned == TOK_RSQUARE;
+  if (unit && amount && *past_blanks(l->cursor) != ':') t->kind = TOK_UNIT, t->name = name_of(unit);
+  l->scanned = t->kind;
+}
+
 /* Words with a meaning in one place only; see the top. */
 static Token word_in_place(const Lexer *l, Token t) {
-  if (!t.name || t.kind == TOK_STRING || t.kind == TOK_NAME) return t;
+  if (!t.name || t.kind == TOK_STRING || t.kind == TOK_NAME || t.kind == TOK_UNIT) return t;
   const char *after = past_blanks(l->cursor);
   bool colon = after[0] == ':' && after[1] != '=';
   if (l->last.kind == TOK_DOT) t.kind = TOK_NAME;
@@ -511,6 +512,7 @@ static void fill(Lexer *l) {
     return;
   }
   Token t = scan(l);
+  see_unit(l, &t);
   watch_header(l, t);
   switch (t.kind) {
     case TOK_NL:      line_ended(l); break;

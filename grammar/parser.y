@@ -39,6 +39,7 @@ static void svm_error(Span *at, Lexer *l, Build *b, const char *what);
 %token END 0 "the end of the file" NL "the end of the line"
 %token <Name> NAME "a name" WORD "a word" RWORD "a reducer's name" REDUCE "a reducer" STRING "a text in quotes"
 %token <Number> NUMBER "a number"
+%token <Name> UNIT "a unit"
 %token <Name> IMPORT "import" AS "as" CONST "const" OPTION "option" PLATE "plate" DATA "data" PARAM "param" STATE "state"
   UPDATE "update" NET "net" FUN "fun" DIST "dist" ON "on" ALSO "also" CHECK "check" MODEL "model" GUIDE "guide"
   OBJECTIVE "objective" MAXIMIZE "maximize" MINIMIZE "minimize" TRAIN "train" STEP "step" OVER "over" REPORT "report"
@@ -58,6 +59,7 @@ static void svm_error(Span *at, Lexer *l, Build *b, const char *what);
 %nonassoc "<" "<=" ">" ">=" "==" "!="
 %nonassoc ".."
 %precedence "by"
+%precedence UNIT
 %left "+" "-"
 %precedence BODY
 %left "*" "/" "@"
@@ -272,6 +274,7 @@ expr:
   | expr "*" expr                                         { $$ = build_op(b, OP_MUL, $1, $3, @$, @2); }
   | expr "/" expr                                         { $$ = build_op(b, OP_DIV, $1, $3, @$, @2); }
   | expr "@" expr                                         { $$ = build_op(b, OP_MATMUL, $1, $3, @$, @2); }
+  | expr UNIT                                             { $$ = build_duration(b, $1, $2, @$); }
   | "-" expr                                 %prec NEGATION { $$ = build_unary(b, OP_NEG, $2, @$, @1); }
   | expr "^" expr                                         { $$ = build_op(b, OP_POW, $1, $3, @$, @2); }
   | REDUCE "(" binders ")" expr              %prec BODY   { $$ = build_reduce(b, $1, $3, $5, @$); }
@@ -339,7 +342,7 @@ static const yysymbol_kind_t expr_starts[] = {
 static const yysymbol_kind_t expr_goes_on[] = {
   YYSYMBOL_PIPE, YYSYMBOL_OR, YYSYMBOL_AND, YYSYMBOL_LT, YYSYMBOL_LE, YYSYMBOL_GT, YYSYMBOL_GE, YYSYMBOL_EQ, YYSYMBOL_NE,
   YYSYMBOL_DOTS, YYSYMBOL_BY, YYSYMBOL_PLUS, YYSYMBOL_MINUS, YYSYMBOL_TIMES, YYSYMBOL_SLASH, YYSYMBOL_AT, YYSYMBOL_HAT,
-  YYSYMBOL_BARS, YYSYMBOL_LPAREN, YYSYMBOL_LSQUARE, YYSYMBOL_DOT,
+  YYSYMBOL_BARS, YYSYMBOL_LPAREN, YYSYMBOL_LSQUARE, YYSYMBOL_DOT, YYSYMBOL_UNIT,
 };
 static const yysymbol_kind_t decl_starts[] = {
   YYSYMBOL_IMPORT, YYSYMBOL_CONST, YYSYMBOL_OPTION, YYSYMBOL_PLATE, YYSYMBOL_DATA, YYSYMBOL_NET, YYSYMBOL_FUN, YYSYMBOL_DIST,

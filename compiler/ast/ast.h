@@ -35,7 +35,8 @@ struct Expr {
   ExprKind kind;
   Span     span;
   union {
-    struct { double value; Name unit; bool whole; } number;         /* unit: epochs, steps or NULL; whole: written without . or e */
+    struct { double value; bool whole; } number;                    /* whole: written without . or e */
+    struct { Expr *amount; Name unit; } duration;                   /* 20 epochs; unit: epochs or steps */
     struct { Name text; } string;
     Name     name;
     struct { Expr *base; Name member; Span member_span; } field;

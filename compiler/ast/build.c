@@ -99,9 +99,15 @@ Expr *build_bad(Build *b, Span at) { return expr_new(b, EX_BAD, at); }
 Expr *build_number(Build *b, Number n, Span at) {
   Expr *e = expr_new(b, EX_NUMBER, at);
   e->as.number.value = n.value;
-  e->as.number.unit = n.unit;
   e->as.number.whole = n.whole;
   return e;
+}
+
+Expr *build_duration(Build *b, Expr *amount, Name unit, Span at) {
+  Expr *e = expr_new(b, EX_DURATION, at);
+  e->as.duration.amount = amount;
+  e->as.duration.unit = unit;
+  return grown(b, e, amount);
 }
 
 Expr *build_string(Build *b, Name text, Span at) {

@@ -15,7 +15,7 @@ typedef struct {
 
 enum { DEEPEST_EXPR = 1000 };
 
-typedef struct { double value; Name unit; bool whole; } Number;
+typedef struct { double value; bool whole; } Number;
 typedef struct { Name name; Span span; } Word;
 typedef struct { Word *at; uint32_t n, cap; } Words;
 typedef struct { Name plate; Span span; } EachOf;                        /* `for each image`, or nothing */
@@ -43,6 +43,7 @@ Target build_target    (Name name, Exprs index, Span at);
 
 Expr *build_bad       (Build *b, Span at);
 Expr *build_number    (Build *b, Number n, Span at);
+Expr *build_duration  (Build *b, Expr *amount, Name unit, Span at);
 Expr *build_string    (Build *b, Name text, Span at);
 Expr *build_name      (Build *b, Name name, Span at);
 Expr *build_field     (Build *b, Expr *base, Name member, Span member_span, Span at);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 typedef enum {
-  LEVEL_BARS, LEVEL_PIPE, LEVEL_GREEDY, LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_RANGE, LEVEL_SUM, LEVEL_BODY,
+  LEVEL_BARS, LEVEL_PIPE, LEVEL_GREEDY, LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_RANGE, LEVEL_DURATION, LEVEL_SUM, LEVEL_BODY,
   LEVEL_PRODUCT, LEVEL_NEGATION, LEVEL_POWER, LEVEL_PREFIX, LEVEL_POSTFIX
 } Level;
 
@@ -33,6 +33,7 @@ static Level level_of(const Expr *e) {
       return LEVEL_POSTFIX;
     case EX_OP:            return op_rows[e->as.op.op].level;
     case EX_RANGE:         return LEVEL_RANGE;
+    case EX_DURATION:      return LEVEL_DURATION;
     case EX_COMPREHENSION: return LEVEL_GREEDY;
     case EX_REDUCE:        return e->as.reduce.binders.n ? LEVEL_BODY : LEVEL_POSTFIX;
     case EX_LOG_DENSITY:   return LEVEL_PREFIX;
@@ -57,7 +58,6 @@ static void print_number(const Expr *e, FILE *out) {
     if (!strpbrk(text, ".en")) strcat(text, ".0");
   }
   fputs(text, out);
-  if (e->as.number.unit) fprintf(out, " %s", e->as.number.unit);
 }
 
 static void print_exprs(Exprs list, FILE *out) {
@@ -102,6 +102,10 @@ static void print_bare(const Expr *e, FILE *out) {
   switch (e->kind) {
     case EX_NUMBER:
       print_number(e, out);
+      return;
+    case EX_DURATION:
+      print_at(e->as.duration.amount, LEVEL_SUM, out);
+      fprintf(out, " %s", e->as.duration.unit);
       return;
     case EX_STRING:
       fprintf(out, "\"%s\"", e->as.string.text);

@@ -65,6 +65,10 @@ static void verify_expr(Verify *c, const Expr *e, Span whole, const char *holder
     case EX_NUMBER:
       if (!(e->as.number.value >= 0)) fault(c, e->span, name, "negative or no number");
       return;
+    case EX_DURATION:
+      want(c, e->as.duration.unit, e->span, name, "no unit");
+      verify_expr(c, e->as.duration.amount, e->span, name);
+      return;
     case EX_STRING:
       want(c, e->as.string.text, e->span, name, "no text");
       return;

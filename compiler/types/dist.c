@@ -435,7 +435,7 @@ static void bind_members(Checker *c, Scope *s, const DistValue *d, const Expr *e
     case EX_COMPREHENSION: bind_members(c, s, d, e->as.comprehension.body, depth); return;
     case EX_REDUCE: bind_members(c, s, d, e->as.reduce.body, depth); return;
     case EX_CHOICE: bind_members(c, s, d, e->as.choice.condition, depth); bind_members(c, s, d, e->as.choice.yes, depth); bind_members(c, s, d, e->as.choice.no, depth); return;
-    case EX_NUMBER: case EX_STRING: case EX_RANGE: case EX_LOG_DENSITY: case EX_DRAW: case EX_INSTANCE: case EX_BAD: return;
+    case EX_NUMBER: case EX_DURATION: case EX_STRING: case EX_RANGE: case EX_LOG_DENSITY: case EX_DRAW: case EX_INSTANCE: case EX_BAD: return;
   }
 }
 

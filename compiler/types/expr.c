@@ -401,16 +401,22 @@ static Value eval_call(Checker *c, Scope *s, const Expr *e) {
   return apply(c, s, f, e->as.call.args, NULL, e->span);
 }
 
+static Value eval_duration(Checker *c, Scope *s, const Expr *e) {
+  double amount;
+  if (!want_number(c, s, e->as.duration.amount, &amount)) return v_bad(e->span);
+  if (!(amount >= 0)) {
+    diag_mark(diag_at(c->diag, E0602, e->span, "a duration is not negative"), "%g %s", amount, e->as.duration.unit);
+    return v_bad(e->span);
+  }
+  return (Value){.kind = V_DURATION, .span = e->span, .as.duration = {amount, e->as.duration.unit == name_of("epochs") ? SVI_EPOCHS : SVI_STEPS}};
+}
+
 Value eval(Checker *c, Scope *s, const Expr *e) {
   c->g->span = e->span;
   switch (e->kind) {
     case EX_BAD: case EX_STRING: return v_bad(e->span);
-    case EX_NUMBER:
-      if (e->as.number.unit) {
-        bool epochs = strncmp(e->as.number.unit, "epoch", 5) == 0;
-        return (Value){.kind = V_DURATION, .span = e->span, .as.duration = {e->as.number.value, epochs ? SVI_EPOCHS : SVI_STEPS}};
-      }
-      return v_node(graph_const(c->g, e->as.number.value), e->span);
+    case EX_NUMBER:        return v_node(graph_const(c->g, e->as.number.value), e->span);
+    case EX_DURATION:      return eval_duration(c, s, e);
     case EX_NAME:          return lookup(c, s, e->as.name, e->span);
     case EX_FIELD:         return is_init(s, e) ? eval_init(c, s, e, NULL, e->span) : eval_field(c, s, e);
     case EX_CALL:          return eval_call(c, s, e);

@@ -88,6 +88,8 @@ static const char *shape(const Expr *e) {
     case EX_RANGE:
       return e->as.range.by ? arena_printf(arena, "(%s .. %s by %s)", shape(e->as.range.first), shape(e->as.range.last), shape(e->as.range.by))
                             : arena_printf(arena, "(%s .. %s)", shape(e->as.range.first), shape(e->as.range.last));
+    case EX_DURATION:
+      return arena_printf(arena, "(%s %s)", shape(e->as.duration.amount), e->as.duration.unit);
     case EX_REDUCE:
       return arena_printf(arena, "<%s/%u %s>", e->as.reduce.reducer, e->as.reduce.binders.n, shape(e->as.reduce.body));
     case EX_COMPREHENSION:
@@ -168,9 +170,15 @@ static const struct { const char *text, *shape; } shape_rows[] = {
   {"a.b(c)[d].e",                  "a.b(/1)[/1].e"},
   {"(a + b) * c",                  "((a + b) * c)"},
   {"true and not false",           "(true and (not false))"},
-  {"200 epochs",                   "200 epochs"},
-  {"1 epoch",                      "1 epochs"},
-  {"500 step",                     "500 steps"},
+  {"200 epochs",                   "(200 epochs)"},
+  {"1 epoch",                      "(1 epochs)"},
+  {"500 step",                     "(500 steps)"},
+  {"n epochs",                     "(n epochs)"},
+  {"f(a)[2] steps",                "(f(/1)[/1] steps)"},
+  {"2 * n + 1 epochs",             "(((2 * n) + 1) epochs)"},
+  {"1 .. n steps",                 "(1 .. (n steps))"},
+  {"(a .. b) steps",               "((a .. b) steps)"},
+  {"if a then n epochs else 3 steps", "<if a (n epochs) (3 steps)>"},
   {"f(over: 1, mean: 2, step: 3)", "f(/3)"},
 };
 
