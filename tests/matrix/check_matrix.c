@@ -191,6 +191,7 @@ static const SviArray *gradient_find(const SviFile *file, int e, int o, int para
   for (int i = 0; i < 4; i++) {
     snprintf(name, sizeof name, "c%d_%d:%s.%s%s", e, o, owner[i], parameter_of[param], suffix);
     const SviArray *a = svi_file_find(file, name);
+    if (!a) a = svi_file_find(file, strchr(name, ':') + 1);      /* of the only step */
     if (a) return a;
   }
   return NULL;
