@@ -31,11 +31,14 @@ pictures() {
 # compile MODEL TRAINER [OPTIONS OF SVIC]: examples/NAME/MODEL.svm to $out/TRAINER
 compile() { "$svic" "$here/$1.svm" -o "$out/$2" "${@:3}"; }
 
-# fit TRAINER RUN [OPTIONS OF train]: trains in $out/RUN
+# fit TRAINER RUN [OPTIONS OF train]: trains in $out/RUN; what goes on does so from where it was, not from --params
 fit() {
-  local at=$out/$2 go_on=()
-  [ ! -s "$at/last.safetensors" ] || go_on=(--resume)
-  [ -e "$at/done" ] || { say "$1: training $2"; "$out/$1" train --out "$at" "${go_on[@]}" "${@:3}" >&2; touch "$at/done"; }
+  local at=$out/$2 how=("${@:3}") i
+  if [ -s "$at/last.safetensors" ]; then
+    for i in "${!how[@]}"; do [ "${how[i]-}" != --params ] || unset "how[$i]" "how[$((i + 1))]"; done
+    how+=(--resume)
+  fi
+  [ -e "$at/done" ] || { say "$1: training $2"; "$out/$1" train --out "$at" "${how[@]}" >&2; touch "$at/done"; }
 }
 
 # seconds RUN: how long its training took
