@@ -2,14 +2,15 @@
  *
  * In:  products, one call each.  Out: all of them done, when products_run is back.
  *
- * A product is cut into tasks of TASK operations or more, about TASKS of them at most, because each reads all of one operand: by rows of
- * its result, where it reads all of B, or by columns, where it reads all of A, whichever is the smaller.  Bits and triangles are made row by
- * row, and cut so.  The cut depends on the sizes alone, and no element is summed up in two tasks, so the threads make no difference.
- * Little work is not worth waking anyone. */
+ * A product is cut into tasks of TASK operations or more, TASKS of them at most, because each reads all of one operand: by rows of
+ * its result, where it reads all of B, or by columns, where it reads all of A, whichever is the smaller; evenly, in units of UNIT, for a
+ * task of the few columns left over would multiply at a quarter of the rate.  Bits and triangles are made row by row, and cut so.
+ * The cut depends on the sizes alone, and no element is summed up in two tasks, so the threads make no difference.  Little work is not
+ * worth waking anyone. */
 #include <string.h>
 #include "trainer.h"
 
-enum { PRODUCTS = 128, ROWS = 16, COLUMNS = 48, TASKS = 8, ALONE = 400000 };
+enum { PRODUCTS = 128, UNIT = 16, TASKS = 8, ALONE = 400000 };
 static const double TASK = 4e6;
 
 typedef struct {
@@ -18,7 +19,7 @@ typedef struct {
   uint64_t m, n, k, lda, ldb, ldc;
   const void *a, *b; void *c;
   bool columns;                           /* that is what tasks are cut by */
-  uint64_t each; unsigned first;          /* rows or columns of a task; its first task */
+  uint64_t tasks; unsigned first;         /* how many, and the first */
 } Product;
 
 struct Products { Pool *pool; uint32_t real_bytes; unsigned n, tasks; double work; Product at[PRODUCTS]; };
@@ -39,13 +40,19 @@ void products_free(Products *p) { memory_free(p); }
 #define NAME(x) x##_f64
 #include "products_body.h"
 
+/* The first row or column of a task; they differ by one unit at most. */
+static uint64_t begins(const Product *x, uint64_t task) {
+  uint64_t all = x->columns ? x->n : x->m, units = (all + UNIT - 1) / UNIT, at = units * task / x->tasks * UNIT;
+  return at < all ? at : all;
+}
+
 static void product_task(void *context, unsigned task, unsigned thread) {
   (void)thread;
   const Products *p = context;
   unsigned i = p->n - 1;
   while (p->at[i].first > task) i--;
   const Product *x = &p->at[i];
-  uint64_t first = (task - x->first) * x->each, all = x->columns ? x->n : x->m, count = all - first < x->each ? all - first : x->each;
+  uint64_t first = begins(x, task - x->first), count = begins(x, task + 1 - x->first) - first;
   if (p->real_bytes == 8) product_part_f64(x, first, count); else product_part_f32(x, first, count);
 }
 
@@ -62,11 +69,10 @@ static void product_add(Products *p, Product x) {
   double work = 2 * (double)x.m * (double)x.n * (double)x.k, tasks = work / TASK;
   uint64_t n = tasks < 1 ? 1 : tasks < TASKS ? (uint64_t)tasks : TASKS;
   x.columns = x.n > x.m && !x.triangle && !x.bits;
-  uint64_t all = x.columns ? x.n : x.m, unit = x.columns ? COLUMNS : ROWS;
-  x.each = ((all + n - 1) / n + (x.columns ? unit / 2 : unit - 1)) / unit * unit;
-  if (x.each < unit) x.each = unit;
+  uint64_t all = x.columns ? x.n : x.m, units = (all + UNIT - 1) / UNIT;
+  x.tasks = n < units ? n : units;
   x.first = p->tasks;
-  p->tasks += (unsigned)((all + x.each - 1) / x.each);
+  p->tasks += (unsigned)x.tasks;
   p->work += work;
   p->at[p->n++] = x;
 }
