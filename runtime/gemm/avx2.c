@@ -3,5 +3,4 @@
 #define BYTES       32
 #define ROWS        4
 #define VECTORS     3
-#define BIT_VECTORS 7
 #include "gemm_isa.h"

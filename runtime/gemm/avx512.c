@@ -3,5 +3,4 @@
 #define BYTES       64
 #define ROWS        8
 #define VECTORS     3
-#define BIT_VECTORS 14
 #include "gemm_isa.h"

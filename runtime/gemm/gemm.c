@@ -1,5 +1,6 @@
 /* svi_gemm: matrix products by the kernels of this processor. */
 #include <stddef.h>
+#include <string.h>
 #include "../svi.h"
 #include "gemm.h"
 

@@ -2,9 +2,8 @@
  *
  * In:  REAL, NAME(x), LANES reals a vector, and of that instruction set
  *        ROWS, VECTORS   a tile of C held in registers: so many rows, so many vectors a row
- *        BIT_VECTORS     vectors of one row of C when rows of B are added up
  *        NAME(part_load)(p, n), NAME(part_store)(p, n, v)     0 < n <= LANES reals
- *        NAME(ones)(a, k, list)                   places of what is not 0 among k <= BITS reals; how many
+ *        NAME(ones)(a, from, end, list)           places of what is not 0 in a[from, end); how many
  *        NAME(columns)(a, lda, k, n, mask)        bit p of mask[i]: a[p * lda + i] is not 0; i < n <= LANES, p < k <= 64
  *        NAME(transpose)(b, ldb, out, ldo, rows, columns)    out[c * ldo + r] = b[r * ldb + c]
  *
@@ -118,7 +117,10 @@ static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, co
   }
 }
 
-/* ---- rows of B added up */
+/* ---- rows of B added up
+ *
+ * Of so many rows of C the places of A's ones are listed first.  Then C is made panel by panel and the rows of B block by block, all listed
+ * rows of C with each, so that what they add up lies in the first cache: DEEP rows of BIT_VECTORS vectors. */
 #define ADD_ARGUMENTS uint64_t count, const uint32_t *at, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t last
 INLINE void NAME(add_rows)(const unsigned nv, ADD_ARGUMENTS) {
   VECTOR acc[BIT_VECTORS];
@@ -134,25 +136,14 @@ INLINE void NAME(add_rows)(const unsigned nv, ADD_ARGUMENTS) {
 typedef void NAME(AddRows)(ADD_ARGUMENTS);
 #define ADD_ROWS(nv) static void NAME(add_rows_##nv)(ADD_ARGUMENTS) { NAME(add_rows)(nv, count, at, b, ldb, add, c, last); }
 ADD_ROWS(1) ADD_ROWS(2) ADD_ROWS(3) ADD_ROWS(4) ADD_ROWS(5) ADD_ROWS(6) ADD_ROWS(7)
-#if BIT_VECTORS == 14
-ADD_ROWS(8) ADD_ROWS(9) ADD_ROWS(10) ADD_ROWS(11) ADD_ROWS(12) ADD_ROWS(13) ADD_ROWS(14)
-#endif
 static NAME(AddRows) *const NAME(adders)[BIT_VECTORS] = {
   NAME(add_rows_1), NAME(add_rows_2), NAME(add_rows_3), NAME(add_rows_4), NAME(add_rows_5), NAME(add_rows_6), NAME(add_rows_7),
-#if BIT_VECTORS == 14
-  NAME(add_rows_8), NAME(add_rows_9), NAME(add_rows_10), NAME(add_rows_11), NAME(add_rows_12), NAME(add_rows_13), NAME(add_rows_14),
-#endif
 };
 
-/* c[n] (+)= the rows of B at these places */
+/* c[n] (+)= the rows of B at these places, n <= BIT_VECTORS * LANES */
 static void NAME(add_up)(uint64_t count, const uint32_t *at, uint64_t n, const REAL *b, uint64_t ldb, bool add, REAL *c) {
-  if (count == 0 && add) return;
-  uint64_t vectors = (n + LANES - 1) / LANES, panels = (vectors + BIT_VECTORS - 1) / BIT_VECTORS;
-  for (uint64_t s = 0; s < panels; s++) {
-    uint64_t v = vectors * s / panels, nv = vectors * (s + 1) / panels - v, j = v * LANES;
-    uint64_t last = v + nv == vectors ? n - (vectors - 1) * LANES : LANES;
-    NAME(adders)[nv - 1](count, at, b + j, ldb, add, c + j, last);
-  }
+  uint64_t vectors = (n + LANES - 1) / LANES;
+  if (count || !add) NAME(adders)[vectors - 1](count, at, b, ldb, add, c, n - (vectors - 1) * LANES);
 }
 
 /* c[n] += x[n] */
@@ -165,46 +156,79 @@ static void NAME(add_row)(uint64_t n, const REAL *x, REAL *c) {
 /* The first column that row r of a triangle has. */
 INLINE uint64_t NAME(starts)(uint64_t r, int64_t shift) { return (int64_t)r >= shift ? (uint64_t)((int64_t)r - shift + 1) : 0; }
 
-static void NAME(bits)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
-  enum { SPAN = BIT_VECTORS * LANES };                    /* of a triangle, so many columns: rows that reach all of them, then the others one by one */
-  uint32_t list[BITS + LANES];
-  uint64_t wide = shift == GEMM_ALL ? n : SPAN;
-  for (uint64_t i = 0; i < m; i++) {
-    if (k == 0 && !add) memset(c + i * ldc, 0, n * sizeof *c);
-    for (uint64_t p = 0; p < k; p += BITS) {
-      uint64_t count = NAME(ones)(a + i * lda + p, k - p < BITS ? k - p : BITS, list), whole = 0;
-      for (uint64_t j = 0; j < n; j += wide) {
-        uint64_t end = j + wide < n ? j + wide : n, q;
-        while (whole < count && NAME(starts)(p + list[whole], shift) <= j) whole++;
-        NAME(add_up)(whole, list, end - j, b + p * ldb + j, ldb, add || p > 0, c + i * ldc + j);
-        for (q = whole; q < count; q++) {
-          uint64_t from = NAME(starts)(p + list[q], shift);
-          if (from >= end) break;
-          NAME(add_row)(end - from, b + (p + list[q]) * ldb + from, c + i * ldc + from);
+/* The ones of some rows of C: where each of them lie, and where in its list the blocks of B's rows begin. */
+typedef struct { uint32_t at[LISTED][BITS + LANES], begin[LISTED][BITS / DEEP + 2]; } NAME(Lists);
+
+static _Thread_local NAME(Lists) NAME(lists);
+
+/* Lists what stands in `rows` rows of A[.][k], or columns of A[k][.]; how many blocks k is cut into, evenly. */
+static uint64_t NAME(list)(bool ta, uint64_t rows, uint64_t k, const REAL *a, uint64_t lda) {
+  NAME(Lists) *x = &NAME(lists);
+  uint64_t blocks = (k + DEEP - 1) / DEEP, mask[LANES];
+  for (uint64_t r = 0; r < rows; r++) x->begin[r][0] = 0;
+  for (uint64_t d = 0; d < blocks; d++) {
+    uint64_t from = k * d / blocks, end = k * (d + 1) / blocks;
+    for (uint64_t r = 0; r < rows; r++) x->begin[r][d + 1] = x->begin[r][d];
+    for (uint64_t r = 0; r < rows && !ta; r++) x->begin[r][d + 1] += NAME(ones)(a + r * lda, from, end, x->at[r] + x->begin[r][d]);
+    for (uint64_t p = from; p < end && ta; p += 64)
+      for (uint64_t r = 0; r < rows; r += LANES) {
+        uint64_t some = rows - r < LANES ? rows - r : LANES;
+        NAME(columns)(a + p * lda + r, lda, end - p < 64 ? end - p : 64, some, mask);
+        for (uint64_t q = 0; q < some; q++) {
+          uint32_t *at = x->at[r + q] + x->begin[r + q][d + 1];
+          for (uint64_t left = mask[q]; left; left &= left - 1) *at++ = (uint32_t)(p + (uint64_t)__builtin_ctzll(left));
+          x->begin[r + q][d + 1] = (uint32_t)(at - x->at[r + q]);
         }
       }
-    }
+  }
+  return blocks;
+}
+
+/* Columns [j, end) of a row of C: of B's row at a place, what is right of column place - shift. */
+static void NAME(add_triangle)(int64_t shift, uint64_t count, const uint32_t *at, uint64_t j, uint64_t end, const REAL *b, uint64_t ldb, bool add, REAL *c) {
+  uint64_t whole = 0, from;
+  while (whole < count && NAME(starts)(at[whole], shift) <= j) whole++;
+  NAME(add_up)(whole, at, end - j, b + j, ldb, add, c + j);
+  for (uint64_t q = whole; q < count && (from = NAME(starts)(at[q], shift)) < end; q++) NAME(add_row)(end - from, b + at[q] * ldb + from, c + from);
+}
+
+/* C's rows (+)= those of B that are listed.  Triangles: of B's row p what is right of column p - of_b; of C's row r, right of r - of_c. */
+static void NAME(add_lists)(const NAME(Lists) *x, uint64_t blocks, int64_t of_b, int64_t of_c, uint64_t rows, uint64_t n, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  uint64_t vectors = (n + LANES - 1) / LANES, panels = (vectors + BIT_VECTORS - 1) / BIT_VECTORS;
+  for (uint64_t s = 0, j = 0, end; s < panels; s++, j = end) {
+    end = s + 1 < panels ? vectors * (s + 1) / panels * LANES : n;
+    for (uint64_t d = 0; d < blocks; d++)
+      for (uint64_t r = 0; r < rows; r++) {
+        const uint32_t *at = x->at[r] + x->begin[r][d];
+        uint64_t count = x->begin[r][d + 1] - x->begin[r][d], from = NAME(starts)(r, of_c);
+        REAL *to = c + r * ldc;
+        if (from < j) from = j;
+        if (from > end) from = end;
+        if (!add && d == 0 && from > j) memset(to + j, 0, (from - j) * sizeof *to);
+        if (from == end) continue;
+        if (of_b == GEMM_ALL) NAME(add_up)(count, at, end - from, b + from, ldb, add || d > 0, to + from);
+        else NAME(add_triangle)(of_b, count, at, j, end, b, ldb, add || d > 0, to);
+      }
   }
 }
 
-static void NAME(bits_transposed)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
-  uint32_t list[64];
-  uint64_t mask[LANES];
-  if (k == 0 && !add) for (uint64_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
-  for (uint64_t p = 0; p < k; p += 64) {
-    uint64_t kd = k - p < 64 ? k - p : 64;
-    for (uint64_t i = 0; i < m; i += LANES) {
-      uint64_t mr = m - i < LANES ? m - i : LANES;
-      NAME(columns)(a + p * lda + i, lda, kd, mr, mask);
-      for (uint64_t r = 0; r < mr; r++) {
-        uint64_t count = 0, from = NAME(starts)(i + r, shift);
-        if (from > n) from = n;
-        if (p == 0 && !add) memset(c + (i + r) * ldc, 0, from * sizeof *c);
-        for (uint64_t left = mask[r]; left; left &= left - 1) list[count++] = (uint32_t)__builtin_ctzll(left);
-        NAME(add_up)(count, list, n - from, b + p * ldb + from, ldb, add || p > 0, c + (i + r) * ldc + from);
-      }
+/* The shift of a triangle whose first row is row r of another. */
+INLINE int64_t NAME(shifted)(int64_t shift, uint64_t r) { return shift == GEMM_ALL ? shift : shift - (int64_t)r; }
+
+static void NAME(add_bits)(bool ta, int64_t of_b, int64_t of_c, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  for (uint64_t i = 0; i < m && k == 0 && !add; i++) memset(c + i * ldc, 0, n * sizeof *c);
+  for (uint64_t i = 0; i < m; i += LISTED)
+    for (uint64_t p = 0; p < k; p += BITS) {
+      uint64_t rows = m - i < LISTED ? m - i : LISTED;
+      uint64_t blocks = NAME(list)(ta, rows, k - p < BITS ? k - p : BITS, ta ? a + p * lda + i : a + i * lda + p, lda);
+      NAME(add_lists)(&NAME(lists), blocks, NAME(shifted)(of_b, p), NAME(shifted)(of_c, i), rows, n, b + p * ldb, ldb, add || p > 0, c + i * ldc, ldc);
     }
-  }
+}
+static void NAME(bits)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  NAME(add_bits)(false, shift, GEMM_ALL, m, n, k, a, lda, b, ldb, add, c, ldc);
+}
+static void NAME(bits_transposed)(int64_t shift, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
+  NAME(add_bits)(true, GEMM_ALL, shift, m, n, k, a, lda, b, ldb, add, c, ldc);
 }
 
 #undef VECTOR

@@ -21,8 +21,11 @@ void NAME(svi_gemm_bits)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, c
 
 /* d[rows][SQUARE] = the part of w[rows][columns] that is in the triangle; its first element is (row, column) of the triangle's matrix */
 static void NAME(cut)(int64_t row, int64_t column, int64_t shift, uint64_t rows, uint64_t columns, const REAL *w, uint64_t ld, REAL *d) {
-  for (uint64_t r = 0; r < rows; r++)
-    for (uint64_t c = 0; c < columns; c++) d[r * SQUARE + c] = row + (int64_t)r < column + (int64_t)c + shift ? w[r * ld + c] : 0;
+  for (uint64_t r = 0; r < rows; r++) {
+    uint64_t from = (uint64_t)least(most(row + (int64_t)r - shift - column + 1, 0), (int64_t)columns);
+    memset(d + r * SQUARE, 0, from * sizeof *d);
+    memcpy(d + r * SQUARE + from, w + r * ld + from, (columns - from) * sizeof *d);
+  }
 }
 
 /* B's columns (its rows, when it is transposed), SQUARE at a time: the rectangle in which all of them are, then the square on the

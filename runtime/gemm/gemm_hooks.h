@@ -11,12 +11,12 @@ INLINE NAME(V) NAME(part_load)(const REAL *p, uint64_t n) { return (NAME(V))_mm5
 INLINE void NAME(part_store)(REAL *p, uint64_t n, NAME(V) v) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
 #define OWN_HOOKS
 
-static uint64_t NAME(ones)(const REAL *a, uint64_t k, uint32_t *list) {
+static uint64_t NAME(ones)(const REAL *a, uint64_t from, uint64_t end, uint32_t *list) {
   const __m512i sixteen = _mm512_set1_epi32(16);
-  __m512i at = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  __m512i at = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32((int)from));
   uint64_t count = 0;
-  for (uint64_t p = 0; p < k; p += 16, at = _mm512_add_epi32(at, sixteen)) {
-    __mmask16 in = k - p < 16 ? (__mmask16)((1u << (k - p)) - 1) : (__mmask16)0xffff;
+  for (uint64_t p = from; p < end; p += 16, at = _mm512_add_epi32(at, sixteen)) {
+    __mmask16 in = end - p < 16 ? (__mmask16)((1u << (end - p)) - 1) : (__mmask16)0xffff;
     __mmask16 one = _mm512_mask_cmp_ps_mask(in, _mm512_maskz_loadu_ps(in, a + p), _mm512_setzero_ps(), _CMP_NEQ_UQ);
     _mm512_storeu_si512(list + count, _mm512_maskz_compress_epi32(one, at));
     count += (unsigned)__builtin_popcount(one);
@@ -95,9 +95,9 @@ INLINE void NAME(part_store)(REAL *p, uint64_t n, NAME(V) v) {
 #endif
 
 #ifndef OWN_HOOKS
-static uint64_t NAME(ones)(const REAL *a, uint64_t k, uint32_t *list) {
+static uint64_t NAME(ones)(const REAL *a, uint64_t from, uint64_t end, uint32_t *list) {
   uint64_t count = 0;
-  for (uint64_t p = 0; p < k; p++) {
+  for (uint64_t p = from; p < end; p++) {
     list[count] = (uint32_t)p;
     count += a[p] != 0;
   }

@@ -1,4 +1,4 @@
-/* The kernels of one instruction set, for both widths.  In: ISA, BYTES of a vector, ROWS, VECTORS, BIT_VECTORS. */
+/* The kernels of one instruction set, for both widths.  In: ISA, BYTES of a vector, ROWS, VECTORS. */
 #include <string.h>
 #ifdef __AVX2__
 #include <immintrin.h>
@@ -11,8 +11,8 @@
 #else
 #define UNROLLED _Pragma("GCC unroll 16")
 #endif
-/* rows of B between two visits to C; of A, whose ones are listed at once */
-enum { DEPTH = 256, BITS = 1024 };
+/* rows of B between two visits to C; where rows are added up, so many of B, of C listed together, and ones of a list at most; vectors of a panel */
+enum { DEPTH = 128, DEEP = 104, LISTED = 32, BITS = 1024, BIT_VECTORS = 7 };
 /* blocks of ROWS of a transposed A that are packed together; blocks that make good for packing B; panels that make good for packing A */
 enum { GROUP = 128 / ROWS, MANY_BLOCKS = 64 / ROWS, MANY_PANELS = 5 };
 #define JOIN_(a, b) a##b

@@ -92,7 +92,7 @@ START_TEST(triangles_are_left_out) {
     for (size_t s = 0; s < sizeof shift / sizeof *shift; s++)
       for (unsigned i = 0; i < 5; i++)
         for (unsigned j = 0; j < 5; j += 1 + (i > 2)) {
-          uint64_t few = 3 + 5 * (way & 3), m = of_result ? side[i] : few, k = of_result ? few : side[i];
+          uint64_t few = 3 + 15 * (way & 3), m = of_result ? side[i] : few, k = of_result ? few : side[i];
           try_triangle_f32(of_result, bits, shift[s], ta, tb, add, m, side[j], k, &seed);
           if (s < 2) try_triangle_f64(of_result, bits, shift[s], ta, tb, add, m, side[j], k, &seed);
         }
