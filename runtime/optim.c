@@ -4,9 +4,10 @@
  *
  * One pass: a thread takes a fixed range of elements, sums their gradient over the lanes in lane order into a block that
  * stays in the first cache, and moves the parameters there and then.  Everything is elementwise, so ranges and threads do
- * not matter to the result.  Clipping by the global norm reads the gradients once more, before.  Parameters that exist once
- * per row of a plate are touched only in the rows of the batch, each with its own count of updates for Adam's corrections; where
- * the step visits all rows, as of users whose ratings are the batch, only in those that have a gradient.
+ * not matter to the result.  Of a triangle of weights (nn.causal) only that is visited, for the rest has neither gradient nor
+ * moments.  Clipping by the global norm reads the gradients once more, before.  Parameters that exist once per row of a plate are
+ * touched only in the rows of the batch, each with its own count of updates for Adam's corrections; where the step visits all rows,
+ * as of users whose ratings are the batch, only in those that have a gradient.
  *
  * A gradient that is not finite counts as zero and is reported; optim_undo then takes the step back, for the replay. */
 #include <math.h>
@@ -29,7 +30,7 @@ enum { RANGE = 8192, SUM = 512, ALONE = 32768 };        /* elements of a task; o
 
 typedef struct { SviWhere where; uint64_t offset; } Source;
 enum { SOURCES = 8 };
-typedef struct { uint64_t param, size; int nsource; Source source[SOURCES]; } Segment;
+typedef struct { uint64_t param, size; int nsource; Source source[SOURCES]; uint64_t columns; int64_t shift; } Segment;      /* columns, shift: as of an SviGrad */
 typedef struct { const Segment *segment; uint64_t first, n; } Task;
 typedef struct { int param, out; bool all_rows; } RowParam;      /* all_rows: of a plate that each step visits whole */
 
@@ -170,10 +171,16 @@ void moments_free(Moments *s) {
 }
 
 static bool segment_follows(const Segment *a, const Segment *b) {
-  if (a->param + a->size != b->param || a->nsource != b->nsource) return false;
+  if (a->param + a->size != b->param || a->nsource != b->nsource || a->columns || b->columns) return false;
   for (int i = 0; i < a->nsource; i++)
     if (a->source[i].where != b->source[i].where || a->source[i].offset + a->size != b->source[i].offset) return false;
   return true;
+}
+
+/* Elements of a task; whole rows of a triangle. */
+static uint64_t task_size(const Segment *s) {
+  if (!s->columns) return RANGE;
+  return s->columns >= RANGE ? s->columns : RANGE / s->columns * s->columns;
 }
 
 Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Moments *state) {
@@ -188,7 +195,11 @@ Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Mom
     for (int k = 0; k < e->ngrad; k++) {
       if (e->grad[k].param != s->param[i]) continue;
       if (q->axis >= 0) o->row[o->nrow++] = (RowParam){ s->param[i], (int)e->grad[k].offset, e->axis < 0 || axis_root(m, q->axis) != axis_root(m, e->axis) };      /* the compiler gives one */
-      else if (g.nsource < SOURCES) g.source[g.nsource++] = (Source){ e->grad[k].where, e->grad[k].offset };
+      else if (g.nsource < SOURCES) {
+        bool alone = g.nsource == 0 && o->how.decay == 0;       /* zeros that stay as they are need no visit */
+        g.columns = alone ? e->grad[k].columns : 0, g.shift = e->grad[k].shift;
+        g.source[g.nsource++] = (Source){ e->grad[k].where, e->grad[k].offset };
+      }
       else { complain("parameter `%s` has more than %d gradients", q->name, SOURCES); __builtin_trap(); }
     }
     if (q->axis >= 0 || q->state || g.nsource == 0) continue;
@@ -196,13 +207,13 @@ Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Mom
     else o->segment[o->nsegment++] = g;
   }
   for (int i = 0; i < o->nsegment; i++) o->elements += o->segment[i].size;
-  for (int i = 0; i < o->nsegment; i++) o->ntask += (unsigned)((o->segment[i].size + RANGE - 1) / RANGE);
+  for (int i = 0; i < o->nsegment; i++) o->ntask += (unsigned)((o->segment[i].size + task_size(&o->segment[i]) - 1) / task_size(&o->segment[i]));
   o->task = memory_new(o->ntask, sizeof *o->task, "the optimiser");
   unsigned at = 0;
   for (int i = 0; i < o->nsegment; i++)
-    for (uint64_t first = 0; first < o->segment[i].size; first += RANGE) {
+    for (uint64_t first = 0, size = task_size(&o->segment[i]); first < o->segment[i].size; first += size) {
       uint64_t left = o->segment[i].size - first;
-      o->task[at++] = (Task){ &o->segment[i], first, left < RANGE ? left : RANGE };
+      o->task[at++] = (Task){ &o->segment[i], first, left < size ? left : size };
     }
   return o;
 }

@@ -92,16 +92,25 @@ CLONES static void NAME(average)(REAL keep, uint64_t n, REAL *restrict average, 
   for (uint64_t i = 0; i < n; i++) average[i] += ((REAL)1 - keep) * (x[i] - average[i]);
 }
 
-static void NAME(optim_range)(Optim *o, const Task *t) {
+static bool NAME(optim_stretch)(Optim *o, const Segment *s, uint64_t first, uint64_t end) {
   REAL g[SUM];
-  REAL *x = (REAL *)o->params->value + t->segment->param, *m = (REAL *)o->state->m.value + t->segment->param;
-  REAL *v = (REAL *)o->state->v.value + t->segment->param;
+  REAL *x = (REAL *)o->params->value + s->param, *m = (REAL *)o->state->m.value + s->param, *v = (REAL *)o->state->v.value + s->param;
   bool bad = false;
-  for (uint64_t i = t->first; i < t->first + t->n; i += SUM) {
-    uint64_t n = t->first + t->n - i < SUM ? t->first + t->n - i : SUM;
-    bad |= NAME(update)(&o->rule, n, x + i, m + i, v + i, NAME(sum_lanes)(o, t->segment, i, n, g));
-    if (o->state->averaging && !o->rule.undo)
-      NAME(average)((REAL)o->rule.keep, n, (REAL *)o->state->average.value + t->segment->param + i, x + i);
+  for (uint64_t i = first; i < end; i += SUM) {
+    uint64_t n = end - i < SUM ? end - i : SUM;
+    bad |= NAME(update)(&o->rule, n, x + i, m + i, v + i, NAME(sum_lanes)(o, s, i, n, g));
+    if (o->state->averaging && !o->rule.undo) NAME(average)((REAL)o->rule.keep, n, (REAL *)o->state->average.value + s->param + i, x + i);
+  }
+  return bad;
+}
+
+static void NAME(optim_range)(Optim *o, const Task *t) {
+  const Segment *s = t->segment;
+  bool bad = false;
+  if (!s->columns) bad = NAME(optim_stretch)(o, s, t->first, t->first + t->n);
+  else for (uint64_t i = t->first; i < t->first + t->n; i += s->columns) {
+    int64_t from = (int64_t)(i / s->columns) - s->shift + 1;
+    if (from < (int64_t)s->columns) bad |= NAME(optim_stretch)(o, s, i + (uint64_t)(from < 0 ? 0 : from), i + s->columns);
   }
   if (bad) atomic_store(&o->bad, true);
 }

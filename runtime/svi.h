@@ -143,7 +143,8 @@ typedef struct {
 } SviPhase;
 typedef struct { const char *name; uint64_t axes; uint64_t size; int32_t rank; const uint32_t *dim; bool window; /* of a stretch of rows only */ } SviRows;   /* a row output or kept buffer */
 typedef enum { SVI_IN_LANES, SVI_IN_GLOBAL, SVI_IN_OUT } SviWhere;                /* OUT: row output `offset`, for per-row parameters */
-typedef struct { int32_t param; SviWhere where; uint64_t offset; } SviGrad;
+/* columns: of a matrix, where only what is right of column row - shift can be other than zero; 0: anything can */
+typedef struct { int32_t param; SviWhere where; uint64_t offset; uint32_t columns; int32_t shift; } SviGrad;
 typedef struct { int32_t param; uint64_t global; } SviUpdate;                     /* state <- global values, after the step */
 typedef struct { const char *name; uint64_t global; } SviScalar;
 typedef struct {

@@ -105,8 +105,8 @@ TABLE(SviRows, 48)
 #undef T
 
 #define T SviGrad
-static const Row rows_SviGrad[] = {FIELD(param), FIELD(where), FIELD(offset)};
-TABLE(SviGrad, 16)
+static const Row rows_SviGrad[] = {FIELD(param), FIELD(where), FIELD(offset), FIELD(columns), FIELD(shift)};
+TABLE(SviGrad, 24)
 #undef T
 
 #define T SviUpdate

@@ -76,9 +76,10 @@ static void describe_roots(Lower *l, SviEntry *out) {
       case ROOT_UPDATE: update[out->nupdate++] = (SviUpdate){e->updates.at[r->index].param, at}; break;
       case ROOT_GRAD: {
         int32_t param = e->grads.at[r->index].param;
-        SviGrad g = {param, SVI_IN_GLOBAL, at};
-        if (x->out >= 0) g = (SviGrad){param, SVI_IN_OUT, (uint64_t)x->out};
-        else if (x->buf == NO_BUF) g = (SviGrad){param, SVI_IN_LANES, l->p->buffers.at[x->lane_buf].offset};
+        SviGrad g = {.param = param, .where = SVI_IN_GLOBAL, .offset = at};
+        if (x->out >= 0) g.where = SVI_IN_OUT, g.offset = (uint64_t)x->out;
+        else if (x->buf == NO_BUF) g.where = SVI_IN_LANES, g.offset = l->p->buffers.at[x->lane_buf].offset;
+        if (x->triangle == TRIANGLE_RESULT) g.columns = x->node.shape->dim[1], g.shift = x->shift;
         grad[out->ngrad++] = g;
         break;
       }

@@ -215,6 +215,34 @@ START_TEST(a_schedule_is_waited_for) {
 }
 END_TEST
 
+/* ---- a triangle of weights: a decay of next to nothing makes the optimiser visit all of the matrix, and changes nothing */
+START_TEST(zeros_of_triangles_need_no_visit) {
+  enum { ROWS = 40, SIDE = 80, STEPS = 4 };
+  static const char *const optimizer[] = {"adam(lr: 0.02", "adamax(lr: 0.02", "sgd(lr: 0.1, momentum: 0.9", "rmsprop(lr: 0.02", "adagrad(lr: 0.1, average: 0.5, clip: 1"};
+  double x[ROWS * SIDE];
+  for (int i = 0; i < ROWS * SIDE; i++) x[i] = i * i % 7 % 3 == 1;
+  column("d.npz", "x", x, ROWS, SIDE);
+  for (size_t i = 0; i < sizeof optimizer / sizeof *optimizer; i++) {
+    Numbers w[3];
+    for (int k = 0; k < 3; k++) {                          /* the triangle, all, and the triangle after one step */
+      char text[600];
+      snprintf(text, sizeof text,
+               "import nn\nplate row\ndata x: bit[%d] for each row\nmodel p for each row { x ~ autoregressive Bernoulli(logit: nn.causal(x)) }\n"
+               "maximize log p\ntrain { optimizer: %s%s), batch: %d }\n", SIDE, optimizer[i], k == 1 ? ", decay: 1e-30" : "", ROWS);
+      compile_text(text, widths[_i].options);
+      work_run("./m train --data d.npz --steps %d --quiet --out r", k == 2 ? 1 : STEPS);
+      w[k] = work_read("r/last.safetensors", "p.causal.W");
+      ck_assert_uint_eq(w[k].n, SIDE * SIDE);
+    }
+    for (int r = 0; r < SIDE; r++)
+      for (int c = 0; c < SIDE; c++) {
+        ck_assert(w[0].at[r * SIDE + c] == w[1].at[r * SIDE + c]);
+        ck_assert((w[0].at[r * SIDE + c] != w[2].at[r * SIDE + c]) == (r < c));
+      }
+  }
+}
+END_TEST
+
 START_TEST(what_lbfgs_cannot_take_is_told) {
   put_constant("x", 3, 10);
   compile_text("plate row\ndata x: real for each row\nmodel p for each row { param a: real = 0\n param s: real = 1\n x ~ Normal(a, exp(-exp(s))) }\n"
@@ -245,6 +273,7 @@ static void add(TCase *t) {
   tcase_add_loop_test(t, a_search_shrinks_from_what_is_not_finite, 0, WIDTHS);
   tcase_add_loop_test(t, steps_take_turns, 0, WIDTHS);
   tcase_add_loop_test(t, a_schedule_is_waited_for, 0, WIDTHS);
+  tcase_add_loop_test(t, zeros_of_triangles_need_no_visit, 0, WIDTHS);
   tcase_add_test(t, what_lbfgs_cannot_take_is_told);
 }
 
