@@ -9,9 +9,10 @@
  * A buffer of a chunk lives from the first step that writes it to the last that reads it; with a stream,
  * what is read in it and written before lives to its end, and what is read behind it from its start.
  *
- * In place: a nest that stores a value of the same shape as one it is the last to read, and reads it only
+ * In place: a nest that stores a value of the same shape as one of the chunk that it is the last to read, and reads it only
  * at the very element it stores, may use its buffer (stores stand after all loads of a nest).  Both are
- * then one Buf.
+ * then one Buf.  Where what is stored is kept for the batch, that is its buffer: then what it was made of (logits, what an activation
+ * is taken of) needs no memory of the chunk's own, and the cache holds one where it held two.
  *
  * note [arena]   A domain's arena is laid out for a number n of elements (rows of the largest chunk, times
  * particles), a buffer in it being n * bytes large and beginning at n * offset.  Its bytes are a multiple
@@ -20,7 +21,7 @@
 #include "lower.h"
 #include <math.h>
 
-typedef struct { bool used; int32_t phase; uint32_t first, last; uint64_t bytes; bool shared; } Life;
+typedef struct { bool used; int32_t begins, phase; uint32_t first, last; uint64_t bytes; bool shared; } Life;      /* first: step of phase `begins`; last: of `phase` */
 typedef struct { Lower *l; Life *life; uint32_t n; } Plan;
 
 static Buf storage(const Lower *l, Buf b) {
@@ -37,7 +38,7 @@ static bool has_buffer(const LoopInstr *i) {
 static void use(Plan *p, Buf b, int32_t phase, uint32_t step) {
   Life *x = &p->life[storage(p->l, b)];
   if (b != storage(p->l, b)) x->shared = true;
-  if (!x->used) x->first = step;
+  if (!x->used) x->first = step, x->begins = phase;
   x->used = true;
   x->phase = phase;
   x->last = step;
@@ -90,13 +91,13 @@ static bool once_each(const LoopInstr *i) {
   return loops == (1u << i->depth) - 1;
 }
 
-static bool dies_at(const Plan *p, const LoopPhase *phase, const LoopInstr *store, Buf u, uint32_t s) {
+static bool dies_at(const Plan *p, const LoopPhase *phase, int32_t number, const LoopInstr *store, Buf u, uint32_t s) {
   const Buffer *x = &p->l->p->buffers.at[store->buf], *y = &p->l->p->buffers.at[u];
   const Life *old = &p->life[u], *fresh = &p->life[store->buf];
   const Nest *nest = &phase->steps.at[s].nest;
   if (u == store->buf || y->kind != BUF_CHUNK || y->shape != x->shape || p->l->alias.at[u] != NO_BUF ||
       old->shared || fresh->shared) return false;
-  if (old->first >= s || old->last != s || fresh->first != s || !once_each(store)) return false;
+  if (old->first >= s || old->last != s || fresh->begins != number || fresh->first != s || !once_each(store)) return false;
   if (phase->steps.at[s].streamed && !phase->steps.at[old->first].streamed) return false;
   if (phase->steps.at[s].repeat && phase->steps.at[old->first].repeat != phase->steps.at[s].repeat) return false;
   for (uint32_t i = 0; i < nest->instr.n; i++) {
@@ -124,20 +125,26 @@ static void rename_buffer(LoopPhase *phase, Buf from, Buf to, uint32_t first, ui
   }
 }
 
-static void write_in_place(Plan *p, LoopPhase *phase) {
+static void write_in_place(Plan *p, LoopPhase *phase, int32_t number) {
   for (uint32_t s = 0; s < phase->steps.n; s++) {
     if (phase->steps.at[s].is_call) continue;
     const Nest *nest = &phase->steps.at[s].nest;
     for (uint32_t i = 0; i < nest->instr.n; i++) {
       const LoopInstr *store = &nest->instr.at[i];
-      if (store->kind != LI_STORE || p->l->p->buffers.at[store->buf].kind != BUF_CHUNK ||
-          p->l->alias.at[store->buf] != NO_BUF) continue;
+      BufKind kind = store->kind == LI_STORE ? p->l->p->buffers.at[store->buf].kind : BUF_PARAM;
+      if ((kind != BUF_CHUNK && kind != BUF_BATCH) || p->l->alias.at[store->buf] != NO_BUF) continue;
       for (uint32_t j = 0; j < nest->instr.n; j++) {
         Buf u = nest->instr.at[j].buf, x = store->buf;
-        if (nest->instr.at[j].kind != LI_LOAD || !dies_at(p, phase, store, u, s)) continue;
-        rename_buffer(phase, x, u, p->life[x].first, p->life[x].last);
-        p->life[u].last = p->life[x].last;
-        p->life[x].used = false;
+        if (nest->instr.at[j].kind != LI_LOAD || !dies_at(p, phase, number, store, u, s)) continue;
+        if (kind == BUF_BATCH) {
+          rename_buffer(phase, u, x, p->life[u].first, s);
+          p->life[x].first = p->life[u].first;
+          p->life[u].used = false;
+        } else {
+          rename_buffer(phase, x, u, p->life[x].first, p->life[x].last);
+          p->life[u].last = p->life[x].last;
+          p->life[x].used = false;
+        }
         break;
       }
     }
@@ -270,8 +277,8 @@ static bool is_window(const LoopProgram *prog, uint32_t first, uint32_t last) {
 static void place_batch(Plan *p) {
   const LoopProgram *prog = p->l->p;
   uint32_t *first = arena_alloc(p->l->arena, (p->n + 1) * sizeof *first), *last = arena_alloc(p->l->arena, (p->n + 1) * sizeof *last);
-  typedef struct { Buf holds; uint64_t size; } Place;      /* the last buffer that has it */
-  Place *place = arena_alloc(p->l->arena, (p->n + 1) * sizeof *place);
+  typedef struct { Buf holds; uint64_t size; } Held;       /* the last buffer that has the place */
+  Held *place = arena_alloc(p->l->arena, (p->n + 1) * sizeof *place);
   uint32_t places = 0;
   for (Buf b = 0; b < p->n; b++) first[b] = UINT32_MAX;
   for (uint32_t k = 0; k < prog->phases.n; k++) {
@@ -344,7 +351,7 @@ void plan_buffers(Lower *l, SviEntry *out) {
   p.life = arena_alloc(l->arena, (p.n + 1) * sizeof *p.life);
   find_lives(&p);
   for (uint32_t k = 0; k < l->p->phases.n; k++)
-    if (l->p->phases.at[k].axis >= 0) write_in_place(&p, &l->p->phases.at[k]);
+    if (l->p->phases.at[k].axis >= 0) write_in_place(&p, &l->p->phases.at[k], (int32_t)k);
   find_lives(&p);
   for (uint32_t k = 0; k < l->p->phases.n; k++) {
     extend_over_repeats(&p, &l->p->phases.at[k], (int32_t)k);

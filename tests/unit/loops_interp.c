@@ -331,10 +331,11 @@ static void run_gemm(Interp *r, const Call *c) {
 
 static void run_load(Interp *r, const Call *c) {
   const Graph *g = r->g;
-  Val leaf = r->x.p->buffers.at[c->c].value;
+  Val leaf = 0;                                          /* not the buffer's value, which may be what is written over it */
+  while (leaf < g->node.n && !(node_of(g, leaf)->op == (c->column >= 0 ? OP_input : OP_param) &&
+                               (int32_t)node_of(g, leaf)->attr.leaf.id == (c->column >= 0 ? c->column : -1 - c->column))) leaf++;
+  if (leaf == g->node.n) abort();
   const Node *n = node_of(g, leaf);
-  if (n->op != (c->column >= 0 ? OP_input : OP_param) || (int32_t)n->attr.leaf.id != (c->column >= 0
-      ? c->column : -1 - c->column)) abort();
   uint64_t row = shape_event_size(n->shape), all = row * rows_of(r, n->shape->axes);
   double *whole = poisoned(r->arena, all);
   if (!r->x.in->leaf(r->x.in->context, g, leaf, whole, all)) abort();
