@@ -4,8 +4,8 @@
  * Out: its scalars, row outputs, and gradients (in the lanes, the global block or the row outputs).
  *
  * A phase over a plate is cut into chunks of about LINES lines (a line is one row of one particle: what one row of a matrix
- * product is), so that what a chunk computes stays in the cache, and is worth the visit to all parameters and their gradients
- * that a chunk is; the cut depends on rows and particles alone.  Chunks go to
+ * product is), so that what a chunk computes stays in the cache, and is worth the visit to all parameters that a chunk is, which
+ * packs the weights anew; the cut depends on rows and particles alone.  Chunks go to
  * lanes in turn, a lane is done by one thread from its first chunk to its last, and lanes are combined in order: the result
  * does not know how many threads there were.  Where products over all rows come after a phase, chunks run by stretches of about
  * STRETCH lines, each followed by its share of those products (products.c).  All memory is taken in run_new. */
@@ -13,7 +13,7 @@
 #include <string.h>
 #include "trainer.h"
 
-enum { STRETCH = 2048, LINES = 224, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
+enum { STRETCH = 2048, LINES = 512, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
 
 typedef struct {
   uint64_t chunks, each, capacity, block, stretch;      /* stretch: chunks that run before the phase after */
