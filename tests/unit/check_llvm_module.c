@@ -35,7 +35,7 @@ START_TEST(the_model_is_read_back_field_by_field) {
   phases[0].domain[15].bytes = 77;
   static const SviScalar scalars[] = {{"elbo", 9}};
   static const SviRows outs[] = {{"nll", 1, 1, 0, NULL, false}}, kept[] = {{"h", 5, 3, 1, dim + 1, true}};
-  static const SviGrad grads[] = {{0, SVI_IN_LANES, 16}, {1, SVI_IN_OUT, 0}};
+  static const SviGrad grads[] = {{0, SVI_IN_LANES, 16, 0, 0}, {1, SVI_IN_OUT, 0, 0, 0}};
   static const SviUpdate updates[] = {{1, 99}};
   static const SviEntry entries[] = {{.name = "step:main",
                                       .nphase = 2,

@@ -453,7 +453,7 @@ START_TEST(gradients_fit_differences) {
   /* A gradient that is wrong is found: the one of b taken for that of w. */
   SviModel  m = linear_model;
   SviEntry  entries[2] = { linear_model.entry[0], linear_model.entry[1] };
-  SviGrad   grads[] = { { 0, SVI_IN_LANES, 2 }, { 1, SVI_IN_LANES, 6 } };
+  SviGrad   grads[] = { { 0, SVI_IN_LANES, 2, 0, 0 }, { 1, SVI_IN_LANES, 6, 0, 0 } };
   entries[0].grad = grads;
   m.entry = entries;
   expect_text(run_expect(&m, 1, "grad-check -d linear.npz")->out, "differs");

@@ -50,7 +50,7 @@ static const SviReduction linear_sum[] = { { L_LOSS, 0, 1, SVI_COMBINE_SUM } };
 static const SviPhase linear_phase[]  = { { .run = linear_rows, .axis = 0, .particles = -1, .ndomain = 1, .domain = { { 1, 48 } }, .nreduction = 1, .reduction = linear_sum } };
 static const SviPhase linear_phase2[] = { { .run = linear_report, .axis = 0, .particles = -1, .ndomain = 1, .domain = { { 1, 48 } } } };
 static const SviScalar linear_scalar[] = { { "objective", 0 } };
-static const SviGrad linear_grad[] = { { 0, SVI_IN_LANES, L_GW }, { 1, SVI_IN_LANES, L_GB } };
+static const SviGrad linear_grad[] = { { 0, SVI_IN_LANES, L_GW, 0, 0 }, { 1, SVI_IN_LANES, L_GB, 0, 0 } };
 static const SviRows linear_out[] = { { "error", 1, 1, 0, NULL, false } };
 static const SviEntry linear_entries[] = {
   { .name = "step:main", .nphase = 1, .phase = linear_phase, .nscalar = 1, .scalar = linear_scalar, .ngrad = 2, .grad = linear_grad,
@@ -259,8 +259,8 @@ static const SviPhase again_phases[]   = { { .run = mixed_reconstruct, .axis = 0
 static const SviScalar mixed_scalar[]  = { { "objective", G_OBJECTIVE } }, first_scalar[] = { { "value", 0 } }, second_scalar[] = { { "value", 1 } };
 static const SviRows mixed_kept[] = { { "t", 1, 4, 1, &d4, false } }, grad_out[] = { { "grad of q.a", 1, 4, 1, &d4, false } };
 static const SviRows report_out[] = { { "nll", 1, 1, 0, NULL, false } }, x_out[] = { { "p.x", 1, 6, 1, &d6, false } }, t_out[] = { { "q.t", 1, 4, 1, &d4, false } };
-static const SviGrad mixed_grad[] = { { 0, SVI_IN_LANES, L_W }, { 0, SVI_IN_LANES, L_W2 }, { 1, SVI_IN_LANES, L_B }, { 1, SVI_IN_LANES, L_B2 }, { 3, SVI_IN_OUT, 0 }, { 4, SVI_IN_LANES, L_C } };
-static const SviGrad shrink_grad[] = { { 4, SVI_IN_GLOBAL, 1 } };
+static const SviGrad mixed_grad[] = { { 0, SVI_IN_LANES, L_W, 0, 0 }, { 0, SVI_IN_LANES, L_W2, 0, 0 }, { 1, SVI_IN_LANES, L_B, 0, 0 }, { 1, SVI_IN_LANES, L_B2, 0, 0 }, { 3, SVI_IN_OUT, 0, 0, 0 }, { 4, SVI_IN_LANES, L_C, 0, 0 } };
+static const SviGrad shrink_grad[] = { { 4, SVI_IN_GLOBAL, 1, 0, 0 } };
 static const SviUpdate mixed_update[] = { { 2, 6 } };
 /* For the replay only: log(y + 1), which is -inf where y is -1. */
 static const char mixed_graph[] =
@@ -354,7 +354,7 @@ static const SviPhase plates_phases[] = {
 };
 static const SviScalar plates_scalar[] = { { "objective", 3 } };
 static const SviRows plates_out[] = { { "grad of u", 1, 2, 1, &two, false }, { "grad of v", 2, 1, 0, NULL, false } };
-static const SviGrad plates_grad[] = { { 0, SVI_IN_OUT, 0 }, { 1, SVI_IN_OUT, 1 } };
+static const SviGrad plates_grad[] = { { 0, SVI_IN_OUT, 0, 0, 0 }, { 1, SVI_IN_OUT, 1, 0, 0 } };
 static const SviEntry plates_entries[] = {
   { .name = "step:main", .nphase = N(plates_phases), .nscalar = 1, .scalar = plates_scalar, .nout = 2, .out = plates_out, .ngrad = 2, .grad = plates_grad,
     .lane_size = 3, .global_size = 4, .axis = 2, .needs_data = true },
