@@ -12,6 +12,7 @@
  * A gradient that is not finite counts as zero and is reported; optim_undo then takes the step back, for the replay. */
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include "trainer.h"
 
@@ -177,6 +178,13 @@ static bool segment_follows(const Segment *a, const Segment *b) {
   return true;
 }
 
+/* In the order in which products leave gradients behind: the thread that made one is likely to have it in its cache. */
+static int by_source(const void *a, const void *b) {
+  const Source *x = ((const Segment *)a)->source, *y = ((const Segment *)b)->source;
+  if (x->where != y->where) return x->where < y->where ? -1 : 1;
+  return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
 /* Elements of a task; whole rows of a triangle. */
 static uint64_t task_size(const Segment *s) {
   if (!s->columns) return RANGE;
@@ -206,6 +214,7 @@ Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Mom
     if (o->nsegment > 0 && segment_follows(&o->segment[o->nsegment - 1], &g)) o->segment[o->nsegment - 1].size += g.size;
     else o->segment[o->nsegment++] = g;
   }
+  qsort(o->segment, (size_t)o->nsegment, sizeof *o->segment, by_source);
   for (int i = 0; i < o->nsegment; i++) o->elements += o->segment[i].size;
   for (int i = 0; i < o->nsegment; i++) o->ntask += (unsigned)((o->segment[i].size + task_size(&o->segment[i]) - 1) / task_size(&o->segment[i]));
   o->task = memory_new(o->ntask, sizeof *o->task, "the optimiser");
