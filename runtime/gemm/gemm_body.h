@@ -83,6 +83,14 @@ static void NAME(pack_panel)(uint64_t kd, uint64_t nv, uint64_t last, const REAL
   }
 }
 
+/* Part `part` of `parts` of what is asked for ahead of its use, into the second cache: the next panel of B, which the last cache or the
+ * other thread's has.  Worth it where a panel meets few rows of A. */
+INLINE void NAME(fetch_ahead)(uint64_t part, uint64_t parts, uint64_t rows, uint64_t columns, const REAL *b, uint64_t ldb) {
+  enum { LINE = 64 / sizeof(REAL), SECOND_CACHE = 2 };
+  for (uint64_t r = rows * part / parts; r < rows * (part + 1) / parts; r++)
+    for (uint64_t j = 0; j < columns; j += LINE) __builtin_prefetch(b + r * ldb + j, 0, SECOND_CACHE);
+}
+
 /* Rows and vectors are cut evenly, into blocks and panels that differ by one at most: narrow tiles wait for their loads. */
 static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, const REAL *a, uint64_t lda, const REAL *b, uint64_t ldb, bool add, REAL *c, uint64_t ldc) {
   static _Thread_local REAL packed[DEPTH * VECTORS * LANES] __attribute__((aligned(64))), packed_a[DEPTH * GROUP * ROWS] __attribute__((aligned(64)));
@@ -106,8 +114,12 @@ static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, co
         bool whole = pack_b || last == LANES;
         if (tb) NAME(transpose)(b + j * ldb + p, ldb, packed, VECTORS * LANES, columns, kd);
         else if (pack_b) NAME(pack_panel)(kd, nv, last, b + p * ldb + j, ldb, packed);
+        bool along = s + 1 < panels;
+        uint64_t next = along ? j + nv * LANES : 0, deep = along ? kd : k - p - kd < kd ? k - p - kd : kd, across = n - next < VECTORS * LANES ? n - next : VECTORS * LANES;
+        const REAL *ahead = b + (along ? p : p + kd) * (tb ? 1 : ldb) + next * (tb ? ldb : 1);
         for (uint64_t r = 0, i = begin, mr; r < many; r++, i += mr) {
           mr = base + (r < more);
+          if (deep && many <= GROUP) NAME(fetch_ahead)(r, many, tb ? across : deep, tb ? deep : across, ahead, ldb);
           if (pack_a) NAME(tiles)[mr - 1][nv - 1](whole, kd, packed_a + (i - begin) * kd, 1, mr, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
           else        NAME(tiles)[mr - 1][nv - 1](whole, kd, a + i * si + p * sp, si, sp, panel, ldp, add || d > 0, c + i * ldc + j, ldc, last);
         }
