@@ -8,7 +8,12 @@
 #include <string.h>
 
 typedef struct { const char *options; double exact; } Width;      /* of svic; how near what is known exactly must come, relative to 1 + it */
-enum { WIDTHS = 2 };
+/* Sanitised, for its memory and not for its numbers, a case is run in single precision only. */
+#ifdef __SANITIZE_ADDRESS__
+enum { FIRST_WIDTH = 1, WIDTHS = 2 };
+#else
+enum { FIRST_WIDTH = 0, WIDTHS = 2 };
+#endif
 extern const Width widths[WIDTHS];              /* each file's own: double, single */
 extern const Width *width;                      /* of the case: set by compile */
 

@@ -225,9 +225,9 @@ START_TEST(gradients_pass_through_the_draws) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, a_belief_network_is_what_enumeration_says, 0, WIDTHS);
-  tcase_add_loop_test(t, draws_are_as_likely_as_their_densities_say, 0, WIDTHS);
-  tcase_add_loop_test(t, gradients_pass_through_the_draws, 0, WIDTHS);
+  tcase_add_loop_test(t, a_belief_network_is_what_enumeration_says, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, draws_are_as_likely_as_their_densities_say, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, gradients_pass_through_the_draws, FIRST_WIDTH, WIDTHS);
 }
 
 int main(void) { return run_cases("autoregressive", add); }

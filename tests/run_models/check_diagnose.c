@@ -180,12 +180,12 @@ END_TEST
 
 static void add(TCase *t) {
   tcase_add_loop_test(t, the_posterior_itself_has_equal_weights, 0, 2 * WIDTHS);
-  tcase_add_loop_test(t, tails_have_the_shape_they_should, 0, WIDTHS);
-  tcase_add_loop_test(t, discrete_latents_have_weights_too, 0, WIDTHS);
-  tcase_add_loop_test(t, batches_and_threads_change_nothing, 0, WIDTHS);
+  tcase_add_loop_test(t, tails_have_the_shape_they_should, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, discrete_latents_have_weights_too, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, batches_and_threads_change_nothing, FIRST_WIDTH, WIDTHS);
   tcase_add_test(t, there_is_nothing_to_diagnose);
-  tcase_add_loop_test(t, a_signal_has_its_noise, 0, WIDTHS);
-  tcase_add_loop_test(t, units_are_counted_both_ways, 0, WIDTHS);
+  tcase_add_loop_test(t, a_signal_has_its_noise, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, units_are_counted_both_ways, FIRST_WIDTH, WIDTHS);
 }
 
 int main(void) { return run_cases("diagnose", add); }

@@ -126,10 +126,10 @@ START_TEST(a_guide_without_a_model_is_encoded) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, rows_without_numbers_of_their_own_are_left_out, 0, WIDTHS);
-  tcase_add_loop_test(t, a_guide_without_a_model_is_encoded, 0, WIDTHS);
-  tcase_add_loop_test(t, given_latents_are_held_and_others_drawn_as_before, 0, WIDTHS);
-  tcase_add_loop_test(t, a_traversal_goes_from_end_to_end_and_holds_the_rest, 0, WIDTHS);
+  tcase_add_loop_test(t, rows_without_numbers_of_their_own_are_left_out, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_guide_without_a_model_is_encoded, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, given_latents_are_held_and_others_drawn_as_before, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_traversal_goes_from_end_to_end_and_holds_the_rest, FIRST_WIDTH, WIDTHS);
   tcase_add_test(t, what_cannot_be_given_is_told);
   tcase_add_test(t, first_parameters_are_those_that_training_starts_from);
   tcase_add_test(t, training_on_the_first_rows_is_training_on_a_file_of_them);

@@ -436,30 +436,30 @@ END_TEST
 
 static void add(TCase *t) {
   tcase_add_test(t, batch_normalisation_is_its_formula);
-  tcase_add_loop_test(t, stretches_of_rows_make_one_gradient, 0, WIDTHS);
-  tcase_add_loop_test(t, bounds_of_a_linear_gaussian, 0, WIDTHS);
-  tcase_add_loop_test(t, the_exact_posterior_has_no_gap, 0, WIDTHS);
-  tcase_add_loop_test(t, a_weight_of_one_is_the_bound_itself, 0, WIDTHS);
-  tcase_add_loop_test(t, estimators_agree_with_the_gradient, 0, WIDTHS);
-  tcase_add_loop_test(t, one_particle_is_the_bound_from_draws, 0, WIDTHS);
-  tcase_add_loop_test(t, importance_weighted_bounds_of_a_bit, 0, WIDTHS);
-  tcase_add_loop_test(t, the_score_function_of_a_bit, 0, WIDTHS);
-  tcase_add_loop_test(t, divergences_are_known, 0, WIDTHS);
-  tcase_add_loop_test(t, draws_of_vectors_and_copies, 0, WIDTHS);
-  tcase_add_loop_test(t, a_ladder_merges_by_precision, 0, WIDTHS);
-  tcase_add_loop_test(t, the_rate_is_the_average_divergence, 0, WIDTHS);
-  tcase_add_loop_test(t, probabilities_sum_to_one, 0, WIDTHS);
-  tcase_add_loop_test(t, steps_are_by_hand, 0, WIDTHS);
-  tcase_add_loop_test(t, a_sum_over_rows_is_scaled, 0, WIDTHS);
-  tcase_add_loop_test(t, an_index_is_not_that_of_the_caller, 0, WIDTHS);
-  tcase_add_loop_test(t, threads_and_resuming_change_nothing, 0, WIDTHS);
-  tcase_add_loop_test(t, families_have_their_moments, 0, WIDTHS);
-  tcase_add_loop_test(t, draws_have_their_gradients, 0, WIDTHS);
-  tcase_add_loop_test(t, particles_are_one_draw, 0, WIDTHS);
-  tcase_add_loop_test(t, a_softmax_is_a_simplex, 0, WIDTHS);
-  tcase_add_loop_test(t, fields_are_averaged_over_draws, 0, WIDTHS);
-  tcase_add_loop_test(t, each_plate_is_each_row, 0, WIDTHS);
-  tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
+  tcase_add_loop_test(t, stretches_of_rows_make_one_gradient, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, bounds_of_a_linear_gaussian, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_exact_posterior_has_no_gap, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_weight_of_one_is_the_bound_itself, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, estimators_agree_with_the_gradient, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, one_particle_is_the_bound_from_draws, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, importance_weighted_bounds_of_a_bit, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_score_function_of_a_bit, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, divergences_are_known, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, draws_of_vectors_and_copies, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_ladder_merges_by_precision, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_rate_is_the_average_divergence, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, probabilities_sum_to_one, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, steps_are_by_hand, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_sum_over_rows_is_scaled, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, an_index_is_not_that_of_the_caller, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, threads_and_resuming_change_nothing, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, families_have_their_moments, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, draws_have_their_gradients, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, particles_are_one_draw, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_softmax_is_a_simplex, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, fields_are_averaged_over_draws, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, each_plate_is_each_row, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, FIRST_WIDTH, WIDTHS);
   tcase_add_test(t, optimisation_changes_only_rounding);
 }
 

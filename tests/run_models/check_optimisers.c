@@ -264,16 +264,16 @@ START_TEST(what_lbfgs_cannot_take_is_told) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, steps_are_by_hand, 0, WIDTHS);
-  tcase_add_loop_test(t, schedules_are_by_hand, 0, WIDTHS);
-  tcase_add_loop_test(t, a_curved_valley_is_followed, 0, WIDTHS);
-  tcase_add_loop_test(t, history_is_resumed, 0, WIDTHS);
-  tcase_add_loop_test(t, rows_take_part, 0, WIDTHS);
-  tcase_add_loop_test(t, draws_are_held_fixed, 0, WIDTHS);
-  tcase_add_loop_test(t, a_search_shrinks_from_what_is_not_finite, 0, WIDTHS);
-  tcase_add_loop_test(t, steps_take_turns, 0, WIDTHS);
-  tcase_add_loop_test(t, a_schedule_is_waited_for, 0, WIDTHS);
-  tcase_add_loop_test(t, zeros_of_triangles_need_no_visit, 0, WIDTHS);
+  tcase_add_loop_test(t, steps_are_by_hand, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, schedules_are_by_hand, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_curved_valley_is_followed, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, history_is_resumed, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, rows_take_part, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, draws_are_held_fixed, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_search_shrinks_from_what_is_not_finite, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, steps_take_turns, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_schedule_is_waited_for, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, zeros_of_triangles_need_no_visit, FIRST_WIDTH, WIDTHS);
   tcase_add_test(t, what_lbfgs_cannot_take_is_told);
 }
 

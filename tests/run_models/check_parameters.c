@@ -208,9 +208,9 @@ START_TEST(a_prior_alone_ends_at_its_mode) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, all_supports_train, 0, WIDTHS);
-  tcase_add_loop_test(t, transforms_in_a_model, 0, WIDTHS);
-  tcase_add_loop_test(t, a_prior_alone_ends_at_its_mode, 0, WIDTHS);
+  tcase_add_loop_test(t, all_supports_train, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, transforms_in_a_model, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_prior_alone_ends_at_its_mode, FIRST_WIDTH, WIDTHS);
 }
 
 int main(void) { return run_cases("parameters", add); }

@@ -418,18 +418,18 @@ START_TEST(ranges_depend_on_an_index) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, one_latent_for_all_rows, 0, WIDTHS);
-  tcase_add_loop_test(t, bound_of_pairs, 0, WIDTHS);
-  tcase_add_loop_test(t, evidence_of_pairs, 0, WIDTHS);
-  tcase_add_loop_test(t, embeddings_without_a_rating_rest, 0, WIDTHS);
-  tcase_add_loop_test(t, pairs_of_gammas, 0, WIDTHS);
-  tcase_add_loop_test(t, scores_of_pairs_see_their_own_rows, 0, WIDTHS);
+  tcase_add_loop_test(t, one_latent_for_all_rows, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, bound_of_pairs, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, evidence_of_pairs, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, embeddings_without_a_rating_rest, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, pairs_of_gammas, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, scores_of_pairs_see_their_own_rows, FIRST_WIDTH, WIDTHS);
   tcase_add_test(t, indices_are_checked);
-  tcase_add_loop_test(t, plates_inside_and_beside, 0, WIDTHS);
-  tcase_add_loop_test(t, variables_run_over_rows, 0, WIDTHS);
-  tcase_add_loop_test(t, kernels_of_draws, 0, WIDTHS);
-  tcase_add_loop_test(t, average_divergence_is_marginal_and_information, 0, WIDTHS);
-  tcase_add_loop_test(t, ranges_depend_on_an_index, 0, WIDTHS);
+  tcase_add_loop_test(t, plates_inside_and_beside, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, variables_run_over_rows, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, kernels_of_draws, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, average_divergence_is_marginal_and_information, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, ranges_depend_on_an_index, FIRST_WIDTH, WIDTHS);
 }
 
 int main(void) { return run_cases("plates", add); }

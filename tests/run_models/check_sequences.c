@@ -106,9 +106,9 @@ START_TEST(state_is_carried_with_its_gradient) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, an_exact_posterior_gives_the_evidence_at_every_draw, 0, WIDTHS);
-  tcase_add_loop_test(t, draws_follow_one_another, 0, WIDTHS);
-  tcase_add_loop_test(t, state_is_carried_with_its_gradient, 0, WIDTHS);
+  tcase_add_loop_test(t, an_exact_posterior_gives_the_evidence_at_every_draw, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, draws_follow_one_another, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, state_is_carried_with_its_gradient, FIRST_WIDTH, WIDTHS);
 }
 
 int main(void) { return run_cases("sequences", add); }

@@ -510,28 +510,28 @@ START_TEST(generated_code_agrees_with_the_evaluator) {
 END_TEST
 
 static void add(TCase *t) {
-  tcase_add_loop_test(t, a_rank_one_covariance, 0, WIDTHS);
-  tcase_add_loop_test(t, draws_of_a_rank_one_covariance, 0, WIDTHS);
-  tcase_add_loop_test(t, the_factor_of_a_rank_one_covariance, 0, WIDTHS);
-  tcase_add_loop_test(t, the_gap_of_a_diagonal_covariance, 0, WIDTHS);
-  tcase_add_loop_test(t, gaussian_backpropagation, 0, WIDTHS);
-  tcase_add_loop_test(t, the_estimator_of_darn, 0, WIDTHS);
-  tcase_add_loop_test(t, a_conjugate_rate, 0, WIDTHS);
-  tcase_add_loop_test(t, the_bound_of_a_conjugate_rate, 0, WIDTHS);
-  tcase_add_loop_test(t, a_belief_net_enumerated, 0, WIDTHS);
-  tcase_add_loop_test(t, bounds_are_on_their_sides, 0, WIDTHS);
-  tcase_add_loop_test(t, rate_distortion_and_information, 0, WIDTHS);
-  tcase_add_loop_test(t, the_maximum_mean_discrepancy, 0, WIDTHS);
-  tcase_add_loop_test(t, two_views, 0, WIDTHS);
-  tcase_add_loop_test(t, a_guide_against_the_order_of_the_model, 0, WIDTHS);
-  tcase_add_loop_test(t, a_density_integrates_to_one, 0, WIDTHS);
-  tcase_add_loop_test(t, information_of_a_code, 0, WIDTHS);
-  tcase_add_loop_test(t, a_hierarchical_guide, 0, WIDTHS);
-  tcase_add_loop_test(t, an_information_bottleneck, 0, WIDTHS);
-  tcase_add_loop_test(t, target_rates, 0, WIDTHS);
-  tcase_add_loop_test(t, two_forms_of_infovae, 0, WIDTHS);
-  tcase_add_loop_test(t, stages_of_the_learning_rate, 0, WIDTHS);
-  tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, 0, WIDTHS);
+  tcase_add_loop_test(t, a_rank_one_covariance, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, draws_of_a_rank_one_covariance, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_factor_of_a_rank_one_covariance, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_gap_of_a_diagonal_covariance, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, gaussian_backpropagation, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_estimator_of_darn, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_conjugate_rate, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_bound_of_a_conjugate_rate, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_belief_net_enumerated, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, bounds_are_on_their_sides, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, rate_distortion_and_information, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, the_maximum_mean_discrepancy, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, two_views, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_guide_against_the_order_of_the_model, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_density_integrates_to_one, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, information_of_a_code, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, a_hierarchical_guide, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, an_information_bottleneck, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, target_rates, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, two_forms_of_infovae, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, stages_of_the_learning_rate, FIRST_WIDTH, WIDTHS);
+  tcase_add_loop_test(t, generated_code_agrees_with_the_evaluator, FIRST_WIDTH, WIDTHS);
 }
 
 int main(void) { return run_cases("systems", add); }
