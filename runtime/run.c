@@ -8,12 +8,13 @@
  * packs the weights anew; the cut depends on rows and particles alone.  Chunks go to
  * lanes in turn, a lane is done by one thread from its first chunk to its last, and lanes are combined in order: the result
  * does not know how many threads there were.  Where products over all rows come after a phase, chunks run by stretches of about
- * STRETCH lines, each followed by its share of those products (products.c).  All memory is taken in run_new. */
+ * STRETCH lines, but no fewer chunks than lanes, each followed by its share of those products (products.c).  All memory is taken in
+ * run_new. */
 #include <math.h>
 #include <string.h>
 #include "trainer.h"
 
-enum { STRETCH = 2048, LINES = 512, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
+enum { STRETCH = 2048, LINES = 256, WORTH_TWO = 48, BLOCK_LEAST = 160, BLOCK_ABOUT = 128, CAPACITY_UNIT = 16 };
 
 typedef struct {
   uint64_t chunks, each, capacity, block, stretch;      /* stretch: chunks that run before the phase after */
@@ -72,7 +73,7 @@ static Layout layout_of(const SviModel *m, const SviPhase *p, const uint64_t *si
   /* of a full chunk: never less for more rows */
   uint64_t single = (WORTH_TWO + l.block - 1) / l.block, half = (rows + 1) / 2;
   l.stretch = STRETCH / (each * l.block);
-  l.stretch = l.stretch > LANES ? l.stretch / LANES * LANES : l.stretch < 1 ? 1 : l.stretch;
+  l.stretch = l.stretch > LANES ? l.stretch / LANES * LANES : LANES;      /* all threads have something to do */
   l.capacity = round_up(rows < single ? rows : half < single ? single : half < each ? half : each, CAPACITY_UNIT);
   for (int d = 0; d < p->ndomain; d++) {
     uint64_t lines = l.capacity;
