@@ -114,9 +114,11 @@ static void NAME(dense)(bool ta, bool tb, uint64_t m, uint64_t n, uint64_t k, co
         bool whole = pack_b || last == LANES;
         if (tb) NAME(transpose)(b + j * ldb + p, ldb, packed, VECTORS * LANES, columns, kd);
         else if (pack_b) NAME(pack_panel)(kd, nv, last, b + p * ldb + j, ldb, packed);
-        bool along = s + 1 < panels;
-        uint64_t next = along ? j + nv * LANES : 0, deep = along ? kd : k - p - kd < kd ? k - p - kd : kd, across = n - next < VECTORS * LANES ? n - next : VECTORS * LANES;
-        const REAL *ahead = b + (along ? p : p + kd) * (tb ? 1 : ldb) + next * (tb ? ldb : 1);
+        /* what comes next: the panel to the right, or the first one of the rows below; deep 0: nothing */
+        bool     along = s + 1 < panels;
+        uint64_t next_p = along ? p : p + kd, next_j = along ? j + nv * LANES : 0;
+        uint64_t deep = k - next_p < kd ? k - next_p : kd, across = n - next_j < VECTORS * LANES ? n - next_j : VECTORS * LANES;
+        const REAL *ahead = b + next_p * (tb ? 1 : ldb) + next_j * (tb ? ldb : 1);
         for (uint64_t r = 0, i = begin, mr; r < many; r++, i += mr) {
           mr = base + (r < more);
           if (deep && many <= GROUP) NAME(fetch_ahead)(r, many, tb ? across : deep, tb ? deep : across, ahead, ldb);
