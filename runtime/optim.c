@@ -207,8 +207,7 @@ Optim *optim_new(const SviModel *m, const SviStep *s, Pool *pool, Params *p, Mom
         bool alone = g.nsource == 0 && o->how.decay == 0;       /* zeros that stay as they are need no visit */
         g.columns = alone ? e->grad[k].columns : 0, g.shift = e->grad[k].shift;
         g.source[g.nsource++] = (Source){ e->grad[k].where, e->grad[k].offset };
-      }
-      else { complain("parameter `%s` has more than %d gradients", q->name, SOURCES); __builtin_trap(); }
+      } else { complain("parameter `%s` has more than %d gradients", q->name, SOURCES); __builtin_trap(); }
     }
     if (q->axis >= 0 || q->state || g.nsource == 0) continue;
     if (o->nsegment > 0 && segment_follows(&o->segment[o->nsegment - 1], &g)) o->segment[o->nsegment - 1].size += g.size;

@@ -131,20 +131,16 @@ static void write_in_place(Plan *p, LoopPhase *phase, int32_t number) {
     const Nest *nest = &phase->steps.at[s].nest;
     for (uint32_t i = 0; i < nest->instr.n; i++) {
       const LoopInstr *store = &nest->instr.at[i];
-      BufKind kind = store->kind == LI_STORE ? p->l->p->buffers.at[store->buf].kind : BUF_PARAM;
-      if ((kind != BUF_CHUNK && kind != BUF_BATCH) || p->l->alias.at[store->buf] != NO_BUF) continue;
+      if (store->kind != LI_STORE || p->l->alias.at[store->buf] != NO_BUF) continue;
+      BufKind kind = p->l->p->buffers.at[store->buf].kind;
+      if (kind != BUF_CHUNK && kind != BUF_BATCH) continue;
       for (uint32_t j = 0; j < nest->instr.n; j++) {
         Buf u = nest->instr.at[j].buf, x = store->buf;
         if (nest->instr.at[j].kind != LI_LOAD || !dies_at(p, phase, number, store, u, s)) continue;
-        if (kind == BUF_BATCH) {
-          rename_buffer(phase, u, x, p->life[u].first, s);
-          p->life[x].first = p->life[u].first;
-          p->life[u].used = false;
-        } else {
-          rename_buffer(phase, x, u, p->life[x].first, p->life[x].last);
-          p->life[u].last = p->life[x].last;
-          p->life[x].used = false;
-        }
+        Buf stays = kind == BUF_BATCH ? x : u, goes = stays == x ? u : x;
+        rename_buffer(phase, goes, stays, p->life[goes].first, p->life[goes].last);
+        p->life[stays].first = p->life[u].first, p->life[stays].last = p->life[x].last;
+        p->life[goes].used = false;
         break;
       }
     }
